@@ -1,0 +1,152 @@
+"""The house is put together here: every long-lived object is built once, and the doors are hung.
+
+Nothing is opened before the lifespan runs, so a test can make a second house beside the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import structlog
+from litestar import Litestar, asgi
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from app.adapters.providers.client import ProviderClient
+from app.base import log
+from app.base.config import Settings, read_settings
+from app.base.db import Database
+from app.base.ids import new_id
+from app.base.postgres_writer import PostgresWriter
+from app.base.sqlite_writer import SqliteWriter
+from app.base.vault import load_ring
+from app.base.writer import Writer
+from app.domain.calls import upkeep
+from app.domain.calls.upkeep import BEAT_SECONDS, Presence
+from app.gateway.gateway import Gateway
+from app.gateway.health import Health
+from app.gateway.metrics import Metrics
+from app.gateway.routing import Router
+from app.gateway.shared import Shared
+from app.gateway.snapshot import SnapshotKeeper
+from app.ops import house, jobs
+from app.ops.house import House
+from app.web import doors
+from app.web.api.authentication import Authentication
+from app.web.api.openai import OpenAIDoor
+from app.web.mount_point import MountPoint
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def create() -> ASGIApp:
+    """For the server: the application that the environment describes."""
+    settings = read_settings(os.environ)
+    log.configure(settings.log_format, settings.log_level)
+    return create_app(settings)
+
+
+def create_app(settings: Settings) -> MountPoint:
+    """The whole hub as one ASGI application."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None, None]:
+        async with house.opened(settings) as opened, _running(opened) as gateway:
+            app.state.settings, app.state.db, app.state.gateway = settings, opened.db, gateway
+            app.state.openai_door = OpenAIDoor(settings, gateway, Authentication(opened.pepper, gateway.snapshots))
+            yield
+
+    @asgi("/v1", is_mount=True, copy_scope=False)
+    async def openai_api(scope: Scope, receive: Receive, send: Send) -> None:
+        await litestar.state.openai_door(scope, receive, send)
+
+    litestar = Litestar(
+        route_handlers=[openai_api, *doors.CONTROLLERS],
+        lifespan=[lifespan],
+        dependencies={
+            name: Provide(give, sync_to_thread=False)
+            for name, give in {"settings": _settings, "db": _db, "gateway": _gateway}.items()
+        },
+        exception_handlers=doors.EXCEPTION_HANDLERS,
+        template_config=doors.template_config(settings),
+        openapi_config=None,
+        logging_config=None,
+    )
+    return MountPoint(litestar, settings.mount_prefix)
+
+
+def _settings(state: State) -> Settings:
+    return state.settings
+
+
+def _db(state: State) -> Database:
+    return state.db
+
+
+def _gateway(state: State) -> Gateway:
+    return state.gateway
+
+
+@asynccontextmanager
+async def _running(opened: House) -> AsyncGenerator[Gateway, None]:
+    """The gateway with everything that works beside it, from the first snapshot to the last settlement."""
+    settings, db, vault = opened.settings, opened.db, opened.vault
+    writer: Writer = SqliteWriter(db) if db.is_sqlite else PostgresWriter(settings)
+    presence = Presence(settings.data_dir, new_id())
+    client = ProviderClient()
+    snapshots = SnapshotKeeper(db, vault, reload_ring=lambda: vault.reload(load_ring(settings)))
+    await writer.start()
+    async with db.writing() as session:
+        orphans = await upkeep.end_orphans(session, settings.data_dir)
+        await presence.announce(session)
+    if orphans:
+        _log.warning("calls.interrupted", count=orphans, reason="the process that carried them is gone")
+    await client.open()
+    await snapshots.load()
+    health = Health(monotonic)
+    shared = Shared(
+        boot_id=presence.boot_id,
+        db=db,
+        vault=vault,
+        writer=writer,
+        client=client,
+        health=health,
+        router=Router(health),
+        metrics=Metrics(),
+    )
+    gateway = Gateway(shared, snapshots, max_in_flight=settings.max_in_flight)
+    beside = [
+        asyncio.create_task(snapshots.watch()),
+        asyncio.create_task(_beat(db, presence)),
+        asyncio.create_task(jobs.run(db, settings, presence.boot_id)),
+    ]
+    _log.info("hub.ready", boot=presence.boot_id, models=len(snapshots.current.catalogue()))
+    try:
+        yield gateway
+    finally:
+        await gateway.drain(settings.interrupt_grace_seconds)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        await client.close()
+        await writer.close()
+        with contextlib.suppress(Exception):  # a database that is gone ends the process's row by its beat
+            async with db.writing() as session:
+                await presence.leave(session)
+        _log.info("hub.stopped", boot=presence.boot_id)
+
+
+async def _beat(db: Database, presence: Presence) -> None:
+    while True:
+        await asyncio.sleep(BEAT_SECONDS)
+        try:
+            async with db.writing() as session:
+                await presence.beat(session)
+        except Exception as failure:  # the next beat may succeed; the lease is several beats long
+            _log.warning("process.not_beating", reason=type(failure).__name__)

@@ -1,0 +1,147 @@
+"""Settings: read once from the environment, frozen, passed on. Every name is in `.env.example`.
+
+A name that is misspelt does nothing quietly, so unknown `HUB_…` names are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal, TypeVar, cast
+
+from msgspec import Struct
+
+from app.base.errors import BadValue
+from app.base.secret import Secret
+
+LogFormat = Literal["auto", "json", "console"]
+
+MEBIBYTE = 1024 * 1024
+
+_Number = TypeVar("_Number", int, float)
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    data_dir: Path
+    """Database, master key, lock files. Nothing else on the machine is written to."""
+    database_url: Secret | None
+    """`postgresql://user:password@host/name`; None is SQLite in the data folder."""
+    host: str
+    port: int
+    workers: int
+    mount_prefix: str
+    """`""`, or a path such as `/hub` under which every page and endpoint is served as well."""
+    public_url: str
+    """Where people reach the hub, for links that leave it; `""` is the address that it listens on."""
+    master_key: Secret | None
+    master_key_old: Secret | None
+    """The key before this one, while `hub rotate-master-key` has not finished."""
+    blocklet_app_ek: Secret | None
+    blocklet_did: str
+    metrics_token: Secret | None
+    log_format: LogFormat
+    log_level: str
+    max_body_bytes: int
+    max_in_flight: int
+    """Calls at one time in one process; more are answered 503 with Retry-After."""
+    shutdown_grace_seconds: float
+    """How long running calls may finish after SIGTERM."""
+    interrupt_grace_seconds: float
+    """The same after SIGINT. Blocklet Server kills 1.6 s after it."""
+
+    @property
+    def is_blocklet(self) -> bool:
+        """Whether Blocklet Server started this process."""
+        return bool(self.blocklet_did)
+
+    @property
+    def sqlite_path(self) -> Path:
+        return self.data_dir / "hub.db"
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings that the environment describes.
+
+    Raises:
+        BadValue: a value that cannot be, or a `HUB_` name that does not exist; the sentence names it.
+    """
+    reader = _Reader(environ)
+    is_blocklet = bool(environ.get("BLOCKLET_DID"))
+    settings = Settings(
+        data_dir=Path(
+            reader.text("HUB_DATA_DIR", environ.get("BLOCKLET_DATA_DIR") or "./data"),
+        ).absolute(),
+        database_url=reader.secret("DATABASE_URL"),
+        host=reader.text("HUB_HOST", "127.0.0.1"),
+        port=reader.number("HUB_PORT", int(environ.get("BLOCKLET_PORT") or 8080), low=0, high=65535),
+        workers=reader.number("HUB_WORKERS", 1, low=1, high=64),
+        mount_prefix=reader.pattern(
+            "HUB_MOUNT_PREFIX", "", r"(/[A-Za-z0-9._~-]+)*", "a path such as /hub, no slash at its end"
+        ),
+        public_url=reader.pattern(
+            "HUB_PUBLIC_URL",
+            environ.get("BLOCKLET_APP_URL", ""),
+            r"(https?://[^\s]+[^/])?",
+            "a URL such as https://hub.example.com, no slash at its end",
+        ),
+        master_key=reader.secret("HUB_MASTER_KEY"),
+        master_key_old=reader.secret("HUB_MASTER_KEY_OLD"),
+        blocklet_app_ek=reader.secret("BLOCKLET_APP_EK"),
+        blocklet_did=environ.get("BLOCKLET_DID", ""),
+        metrics_token=reader.secret("HUB_METRICS_TOKEN"),
+        log_format=cast(
+            LogFormat, reader.pattern("HUB_LOG_FORMAT", "auto", "auto|json|console", "auto, json or console")
+        ),
+        log_level=reader.pattern("HUB_LOG_LEVEL", "info", "debug|info|warning|error", "debug, info, warning or error"),
+        max_body_bytes=reader.number("HUB_MAX_BODY_BYTES", 32 * MEBIBYTE, low=1024, high=1024 * MEBIBYTE),
+        max_in_flight=reader.number("HUB_MAX_IN_FLIGHT", 2000, low=1, high=100_000),
+        shutdown_grace_seconds=reader.seconds("HUB_SHUTDOWN_GRACE_SECONDS", 30.0),
+        interrupt_grace_seconds=reader.seconds("HUB_INTERRUPT_GRACE_SECONDS", 1.4 if is_blocklet else 5.0),
+    )
+    reader.refuse_unknown()
+    return settings
+
+
+class _Reader:
+    """Takes values out of an environment, with the name in every complaint."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._known: set[str] = set()
+
+    def text(self, name: str, default: str) -> str:
+        self._known.add(name)
+        return self._environ.get(name, "").strip() or default
+
+    def secret(self, name: str) -> Secret | None:
+        text = self.text(name, "")
+        return Secret(text) if text else None
+
+    def pattern(self, name: str, default: str, pattern: str, wanted: str) -> str:
+        text = self.text(name, default)
+        if not re.fullmatch(pattern, text):
+            raise BadValue(f'{name} is "{text}"; it must be {wanted}.', param=name)
+        return text
+
+    def number(self, name: str, default: int, *, low: int, high: int) -> int:
+        return self._between(name, self.text(name, str(default)), int, low, high)
+
+    def seconds(self, name: str, default: float) -> float:
+        return self._between(name, self.text(name, str(default)), float, 0, 3600)
+
+    def _between(self, name: str, text: str, read: Callable[[str], _Number], low: float, high: float) -> _Number:
+        try:
+            value = read(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise BadValue(f'{name} is "{text}"; it must be a number from {low} to {high}.', param=name)
+        return value
+
+    def refuse_unknown(self) -> None:
+        unknown = sorted(name for name in self._environ if name.startswith("HUB_") and name not in self._known)
+        if unknown:
+            raise BadValue(
+                f"There is no setting {unknown[0]}. The settings are listed in .env.example.", param=unknown[0]
+            )

@@ -1,0 +1,77 @@
+"""Logging: structured events named `noun.verb`, JSON in production, readable in a terminal.
+
+Ids are bound once per call. Fields whose name promises a secret are dropped, whoever passes them, and bodies are never
+passed. Foreign libraries that use `logging` come through the same renderer at WARNING: httpx, for one, logs every URL.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import msgspec
+import structlog
+
+from app.base.config import LogFormat
+
+_SECRET_NAMES = frozenset(
+    {"authorization", "api_key", "secret", "password", "token", "cookie", "body", "prompt", "answer", "headers"}
+)
+
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+
+def configure(log_format: LogFormat, level: str) -> None:
+    """Set up both `structlog` and `logging`, once per process."""
+    is_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.types.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _drop_secrets,
+    ]
+    if is_json:
+        structlog.configure(
+            processors=[*shared, structlog.processors.format_exc_info, _render_json],
+            wrapper_class=structlog.make_filtering_bound_logger(number),
+            logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+            cache_logger_on_first_use=True,
+        )
+    else:
+        structlog.configure(
+            processors=[*shared, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())],
+            wrapper_class=structlog.make_filtering_bound_logger(number),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+            cache_logger_on_first_use=True,
+        )
+    handler = logging.StreamHandler(sys.stderr)
+    final: structlog.types.Processor = _render_json_text if is_json else structlog.dev.ConsoleRenderer(colors=False)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                final,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(number, logging.WARNING))
+
+
+def _drop_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in _SECRET_NAMES.intersection(event):
+        del event[name]
+    return event
+
+
+def _render_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> bytes:
+    return _encode(event)
+
+
+def _render_json_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    return _encode(event).decode()

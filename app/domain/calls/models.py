@@ -1,0 +1,152 @@
+"""What happened: one row per call, child rows per attempt, and the two things that may be kept of their content.
+
+Written by the group-commit writer, so the columns hold plain integers and text, moments in microseconds. A call's row
+is there before its provider is asked (`running`) and gets its end once. There are no foreign keys: a call outlives the key,
+the team's provider and the deployment that it names.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Index, LargeBinary, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.base.orm import Base, Count, DurationUs, LongText, MomentUs, Name, Ref
+
+
+class Call(Base):
+    """One request for a model."""
+
+    __tablename__ = "call"
+    __table_args__ = (
+        Index("ix_call_team_id_started_us", "team_id", "started_us"),
+        Index("ix_call_started_us", "started_us"),
+        Index(
+            "ix_call_running",
+            "boot_id",
+            sqlite_where=text("status = 'running'"),
+            postgresql_where=text("status = 'running'"),
+        ),
+    )
+
+    id: Mapped[Ref] = mapped_column(primary_key=True)
+    boot_id: Mapped[Ref]
+    """The process that carries it; tells after a crash which calls have nobody."""
+    team_id: Mapped[Ref]
+    api_key_id: Mapped[Ref]
+    project: Mapped[Name | None]
+    endpoint: Mapped[Name]
+    """`chat.completions`, `embeddings`, …"""
+    model: Mapped[Name]
+    """The public name, aliases resolved."""
+    is_streamed: Mapped[bool]
+    client: Mapped[Name | None]
+    """The caller's User-Agent, cut."""
+    status: Mapped[Name]
+    """`running`, then one of `succeeded refused failed client_gone interrupted`."""
+    started_us: Mapped[MomentUs]
+    queue_us: Mapped[DurationUs | None]
+    """From the request's arrival until the provider is asked."""
+    first_byte_us: Mapped[DurationUs | None]
+    total_us: Mapped[DurationUs | None]
+    provider: Mapped[Name | None]
+    """Name of the provider that answered, or was tried last."""
+    deployment_id: Mapped[Ref | None]
+    credential_id: Mapped[Ref | None]
+    upstream_model: Mapped[Name | None]
+    upstream_id: Mapped[Name | None]
+    """The provider's own id of the call, for its support."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    http_status: Mapped[int | None]
+    """What the client was answered."""
+    finish_reason: Mapped[Name | None]
+    error_code: Mapped[Name | None]
+    error_owner: Mapped[Name | None]
+    error_text: Mapped[LongText | None]
+    usage_source: Mapped[Name | None]
+    """`provider`, `estimated` or `none`."""
+    provider_cost_nano: Mapped[Count | None] = mapped_column(default=None)
+    """nano-USD as the provider itself reports it (OpenRouter, xAI)."""
+    input: Mapped[Count]
+    cache_read: Mapped[Count]
+    cache_write_5m: Mapped[Count]
+    cache_write_1h: Mapped[Count]
+    output: Mapped[Count]
+    reasoning: Mapped[Count]
+    audio_in: Mapped[Count]
+    audio_out: Mapped[Count]
+    images: Mapped[Count]
+    seconds: Mapped[Count]
+    characters: Mapped[Count]
+    requests: Mapped[Count]
+    web_searches: Mapped[Count]
+
+
+class Attempt(Base):
+    """One try at one provider within a call."""
+
+    __tablename__ = "attempt"
+
+    call_id: Mapped[Ref] = mapped_column(primary_key=True)
+    n: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """1 is the first."""
+    provider: Mapped[Name]
+    deployment_id: Mapped[Ref]
+    credential_id: Mapped[Ref]
+    started_us: Mapped[MomentUs]
+    first_byte_us: Mapped[DurationUs | None]
+    total_us: Mapped[DurationUs]
+    http_status: Mapped[int | None]
+    error_code: Mapped[Name | None]
+    error_text: Mapped[LongText | None]
+
+
+class CallContent(Base):
+    """Prompt and answer of a call, sealed, for teams that asked for it."""
+
+    __tablename__ = "call_content"
+    __table_args__ = (Index("ix_call_content_expires_us", "expires_us"),)
+
+    call_id: Mapped[Ref] = mapped_column(primary_key=True)
+    team_id: Mapped[Ref]
+    sealed_request: Mapped[LongText]
+    sealed_answer: Mapped[LongText]
+    expires_us: Mapped[MomentUs]
+
+
+class IdempotentAnswer(Base):
+    """The answer to a call that carried an Idempotency-Key, kept so that a repeat gets the same one."""
+
+    __tablename__ = "idempotent_answer"
+    __table_args__ = (Index("ix_idempotent_answer_expires_us", "expires_us"),)
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    """SHA-256 of API key id and Idempotency-Key."""
+    body_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    call_id: Mapped[Ref]
+    http_status: Mapped[int | None]
+    """None while the first call is still running."""
+    content_type: Mapped[Name | None]
+    sealed_answer: Mapped[LongText | None]
+    expires_us: Mapped[MomentUs]
+
+
+class Process(Base):
+    """A running hub process. Its beat tells others that its calls are alive."""
+
+    __tablename__ = "process"
+
+    boot_id: Mapped[Ref] = mapped_column(primary_key=True)
+    host: Mapped[Name]
+    pid: Mapped[int]
+    started_us: Mapped[MomentUs]
+    beat_us: Mapped[MomentUs]
+
+
+class JobLease(Base):
+    """Which process runs the periodic jobs."""
+
+    __tablename__ = "job_lease"
+
+    name: Mapped[Name] = mapped_column(primary_key=True)
+    boot_id: Mapped[Ref]
+    until_us: Mapped[MomentUs]

@@ -1,0 +1,185 @@
+"""Writes calls down, through the group-commit writer: a beginning before the provider is asked, an end exactly once.
+
+The end applies only to a row that is still `running`, so whatever tries to end a call twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
+from sqlalchemy import bindparam, delete, insert, literal_column, update
+
+from app.base.usage import METERS, Usage
+from app.base.writer import Statement, Step
+from app.domain.calls.models import Attempt, Call, CallContent, IdempotentAnswer
+
+_ZERO = literal_column("0")
+
+_BEGIN_FIELDS = (
+    "id",
+    "boot_id",
+    "team_id",
+    "api_key_id",
+    "project",
+    "endpoint",
+    "model",
+    "is_streamed",
+    "client",
+    "started_us",
+)
+
+_BEGIN = Statement(
+    insert(Call).values(
+        **{name: bindparam(name) for name in _BEGIN_FIELDS},
+        status=literal_column("'running'"),
+        attempts=_ZERO,
+        **dict.fromkeys(METERS, _ZERO),
+    )
+)
+
+
+class Beginning(Struct, frozen=True, kw_only=True):
+    """What is known when a call is admitted."""
+
+    id: str
+    boot_id: str
+    team_id: str
+    api_key_id: str
+    project: str | None
+    endpoint: str
+    model: str
+    is_streamed: bool
+    client: str | None
+    started_us: int
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """What a call came to. Names and units as in `Call`."""
+
+    status: str
+    queue_us: int | None
+    first_byte_us: int | None
+    total_us: int
+    provider: str | None
+    deployment_id: str | None
+    credential_id: str | None
+    upstream_model: str | None
+    upstream_id: str | None
+    attempts: int
+    http_status: int | None
+    finish_reason: str | None
+    error_code: str | None
+    error_owner: str | None
+    error_text: str | None
+    usage_source: str
+    provider_cost_nano: int | None
+
+
+class Tried(Struct, frozen=True, kw_only=True):
+    """One attempt of a call. Names and units as in `Attempt`."""
+
+    n: int
+    provider: str
+    deployment_id: str
+    credential_id: str
+    started_us: int
+    first_byte_us: int | None
+    total_us: int
+    http_status: int | None
+    error_code: str | None
+    error_text: str | None
+
+
+class Content(Struct, frozen=True, kw_only=True):
+    """Prompt and answer of a call whose team keeps them, sealed already."""
+
+    team_id: str
+    sealed_request: str
+    sealed_answer: str
+    expires_us: int
+
+
+class KeptAnswer(Struct, frozen=True, kw_only=True):
+    """The answer that a repeat with the same Idempotency-Key will get, sealed already."""
+
+    http_status: int
+    content_type: str
+    sealed_answer: str
+
+
+_END = Statement(
+    update(Call)
+    .where(Call.id == bindparam("call_id"), Call.status == literal_column("'running'"))
+    .values({name: bindparam(f"new_{name}") for name in (*Ending.__struct_fields__, *METERS)})
+)
+_ATTEMPT = Statement(insert(Attempt).values({name: bindparam(name) for name in ("call_id", *Tried.__struct_fields__)}))
+_CONTENT = Statement(
+    insert(CallContent).values({name: bindparam(name) for name in ("call_id", *Content.__struct_fields__)})
+)
+_CLAIM = Statement(
+    insert(IdempotentAnswer).values(
+        {name: bindparam(name) for name in ("digest", "body_digest", "call_id", "expires_us")}
+    )
+)
+_KEEP_ANSWER = Statement(
+    update(IdempotentAnswer)
+    .where(IdempotentAnswer.call_id == bindparam("for_call"), IdempotentAnswer.digest == bindparam("of_digest"))
+    .values({name: bindparam(f"new_{name}") for name in KeptAnswer.__struct_fields__})
+)
+_RELEASE_CLAIM = Statement(
+    delete(IdempotentAnswer).where(
+        IdempotentAnswer.call_id == bindparam("for_call"), IdempotentAnswer.digest == bindparam("of_digest")
+    )
+)
+_DROP_EXPIRED_CLAIM = Statement(
+    delete(IdempotentAnswer).where(
+        IdempotentAnswer.digest == bindparam("of_digest"), IdempotentAnswer.expires_us < bindparam("now_us")
+    )
+)
+
+
+def begin(beginning: Beginning) -> Step:
+    """The call's row, `running`."""
+    return Step(_BEGIN, asdict(beginning))
+
+
+def end(call_id: str, ending: Ending, usage: Usage) -> Step:
+    """The call's end, its usage with it."""
+    values: dict[str, Any] = {f"new_{name}": getattr(ending, name) for name in Ending.__struct_fields__}
+    for meter in METERS:
+        values[f"new_{meter}"] = getattr(usage, meter)
+    values["call_id"] = call_id
+    return Step(_END, values)
+
+
+def tried(call_id: str, attempts: Sequence[Tried]) -> list[Step]:
+    """A row for each attempt."""
+    return [Step(_ATTEMPT, {"call_id": call_id, **asdict(attempt)}) for attempt in attempts]
+
+
+def keep_content(call_id: str, content: Content) -> Step:
+    return Step(_CONTENT, {"call_id": call_id, **asdict(content)})
+
+
+def claim(digest: bytes, body_digest: bytes, call_id: str, expires_us: int) -> Step:
+    """Take an Idempotency-Key for this call. The posting fails on its unique key when another call has it."""
+    return Step(_CLAIM, {"digest": digest, "body_digest": body_digest, "call_id": call_id, "expires_us": expires_us})
+
+
+def drop_expired_claim(digest: bytes, now_us: int) -> Step:
+    return Step(_DROP_EXPIRED_CLAIM, {"of_digest": digest, "now_us": now_us})
+
+
+def keep_answer(digest: bytes, call_id: str, answer: KeptAnswer) -> Step:
+    return Step(
+        _KEEP_ANSWER,
+        {"for_call": call_id, "of_digest": digest, **{f"new_{k}": v for k, v in asdict(answer).items()}},
+    )
+
+
+def release_claim(digest: bytes, call_id: str) -> Step:
+    """A call that failed leaves its Idempotency-Key free, so that the client's next try is a real one."""
+    return Step(_RELEASE_CLAIM, {"for_call": call_id, "of_digest": digest})

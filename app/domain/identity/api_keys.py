@@ -1,0 +1,241 @@
+"""API keys: 256 random bits with a checksum, stored as a keyed digest, found by it.
+
+Every look-up goes through the team, so that a foreign id finds nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import zlib
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.base import clock
+from app.base.errors import BadValue, Conflict, NotFound
+from app.base.ids import new_id
+from app.base.secret import Secret
+from app.domain.identity import teams
+from app.domain.identity.models import ApiKey
+
+MIN_GIVEN_LENGTH = 32
+"""A key that is not made by the hub has at least this many characters."""
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_OURS = re.compile(r"hk-[0-9A-Za-z]{43}[0-9A-Za-z]{6}")
+_PREFIX_LENGTH = 10
+
+
+def new_key() -> str:
+    """`hk-`, 43 characters of 256 random bits, 6 of checksum."""
+    body = _base62(int.from_bytes(secrets.token_bytes(32)), 43)
+    return f"hk-{body}{_checksum(body)}"
+
+
+def is_mistyped(key: str) -> bool:
+    """Whether it looks like one of ours but its checksum is wrong: it was cut or mistyped, no look-up needed."""
+    return bool(_OURS.fullmatch(key)) and key[-6:] != _checksum(key[3:-6])
+
+
+def digest(pepper: bytes, key: str) -> bytes:
+    """What the database stores. The key has 256 bits of its own, so one fast keyed hash is enough."""
+    return hmac.digest(pepper, key.encode("utf-8", "surrogateescape"), hashlib.sha256)
+
+
+def prefix(key: str) -> str:
+    """The part that lists show. Of a given secret only the beginning, too short to be of use."""
+    return key[:_PREFIX_LENGTH] if key.startswith("hk-") else key[:4]
+
+
+def check_given(secret: Secret) -> Secret:
+    """`secret`, if it can be an API key that somebody brings along.
+
+    Raises:
+        BadValue: shorter than 32 characters, not plain ASCII, or one of our own that was cut or mistyped.
+    """
+    text = secret.reveal()
+    if len(text) < MIN_GIVEN_LENGTH:
+        raise BadValue(
+            f"secret has {len(text)} characters; a key that is given has at least {MIN_GIVEN_LENGTH}. "
+            "Leave it out of `hub key create` to have one made.",
+            param="secret",
+        )
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise BadValue("secret must be letters, digits and signs of ASCII, without spaces.", param="secret")
+    if is_mistyped(text):
+        raise BadValue(
+            "secret looks like a key of a hub, but its last characters do not match: it was cut or mistyped.",
+            param="secret",
+        )
+    return secret
+
+
+def check_models(models: Sequence[str]) -> list[str]:
+    """The globs, if a key can have them.
+
+    Raises:
+        BadValue: none, or one that no model name can match.
+    """
+    if not models:
+        raise BadValue('models must name at least one model; ["*"] is all of them.', param="models")
+    for pattern in models:
+        if not 1 <= len(pattern) <= 200 or not pattern.isprintable() or " " in pattern:
+            raise BadValue(
+                "A pattern of models has 1 to 200 characters and no spaces, such as openai/*.",
+                param="models",
+            )
+    return list(models)
+
+
+async def create(
+    session: AsyncSession,
+    pepper: bytes,
+    *,
+    team_id: str,
+    name: str,
+    models: Sequence[str],
+    secret: Secret | None = None,
+    expires_at: datetime | None = None,
+    is_strict: bool = False,
+) -> tuple[ApiKey, Secret]:
+    """A key for the team; without `secret` the hub makes one. The secret is in the answer and nowhere else.
+
+    Raises:
+        BadValue: a field cannot be; `param` names it.
+        NotFound: there is no such team.
+        Conflict: the team has a key of that name, or the secret is in use.
+    """
+    await teams.get(session, team_id)
+    teams.check_name(name)
+    secret = Secret(new_key()) if secret is None else check_given(secret)
+    if await find_by_name(session, team_id, name) is not None:
+        raise Conflict(f'The team already has a key "{name}".', param="name")
+    await _refuse_twin(session, digest(pepper, secret.reveal()), key_id=None)
+    key = ApiKey(
+        id=new_id(),
+        team_id=team_id,
+        name=name,
+        prefix=prefix(secret.reveal()),
+        digest=digest(pepper, secret.reveal()),
+        models=check_models(models),
+        is_strict=is_strict,
+        expires_at=expires_at,
+        created_at=clock.now(),
+        revoked_at=None,
+    )
+    session.add(key)
+    await session.flush()
+    return key, secret
+
+
+async def listed(session: AsyncSession, team_id: str | None = None) -> Sequence[ApiKey]:
+    """The keys of a team, or with None of all teams, oldest first; revoked ones too."""
+    query = select(ApiKey).order_by(ApiKey.created_at, ApiKey.id)
+    if team_id is not None:
+        query = query.where(ApiKey.team_id == team_id)
+    return (await session.scalars(query)).all()
+
+
+async def of_team(session: AsyncSession, team_id: str, key_id: str) -> ApiKey:
+    """
+    Raises:
+        NotFound: the team has no such key.
+    """
+    key = await session.scalar(select(ApiKey).where(ApiKey.id == key_id, ApiKey.team_id == team_id))
+    if key is None:
+        raise NotFound("The team has no such key.")
+    return key
+
+
+async def find_by_name(session: AsyncSession, team_id: str, name: str) -> ApiKey | None:
+    return await session.scalar(select(ApiKey).where(ApiKey.team_id == team_id, ApiKey.name == name))
+
+
+async def revoke(session: AsyncSession, team_id: str, key_id: str) -> bool:
+    """From now on the key opens nothing. Returns False if it was revoked before; then nothing changes.
+
+    Raises:
+        NotFound: the team has no such key.
+    """
+    await of_team(session, team_id, key_id)
+    revoked = await session.scalar(
+        update(ApiKey)
+        .where(ApiKey.id == key_id, ApiKey.team_id == team_id, ApiKey.revoked_at.is_(None))
+        .values(revoked_at=clock.now())
+        .returning(ApiKey.id)
+    )
+    return revoked is not None
+
+
+async def change(
+    session: AsyncSession,
+    team_id: str,
+    key_id: str,
+    *,
+    models: Sequence[str],
+    expires_at: datetime | None,
+    is_strict: bool,
+) -> None:
+    """What the key may do and until when.
+
+    Raises:
+        BadValue: the models cannot be.
+        NotFound: the team has no such key.
+    """
+    key = await of_team(session, team_id, key_id)
+    key.models = check_models(models)
+    key.expires_at = expires_at
+    key.is_strict = is_strict
+    await session.flush()
+
+
+async def replace_secret(session: AsyncSession, pepper: bytes, team_id: str, key_id: str, secret: Secret) -> None:
+    """Another secret for the same key; the old one opens nothing from now on. A revoked key works again.
+
+    Raises:
+        BadValue: the secret cannot be.
+        NotFound: the team has no such key.
+        Conflict: the secret is that of another key, or the one with which this key was revoked.
+    """
+    key = await of_team(session, team_id, key_id)
+    fresh = digest(pepper, check_given(secret).reveal())
+    await _refuse_twin(session, fresh, key_id=None if key.revoked_at else key_id)
+    key.digest, key.prefix, key.revoked_at = fresh, prefix(secret.reveal()), None
+    await session.flush()
+
+
+async def remove(session: AsyncSession, team_id: str, key_id: str) -> None:
+    """Forget the key; its calls stay.
+
+    Raises:
+        NotFound: the team has no such key.
+    """
+    removed = await session.scalar(
+        delete(ApiKey).where(ApiKey.id == key_id, ApiKey.team_id == team_id).returning(ApiKey.id)
+    )
+    if removed is None:
+        raise NotFound("The team has no such key.")
+
+
+async def _refuse_twin(session: AsyncSession, fresh: bytes, *, key_id: str | None) -> None:
+    """A revoked secret counts as well: who leaked it must not get in again because a file still names it."""
+    twin = await session.scalar(select(ApiKey.id).where(ApiKey.digest == fresh))
+    if twin is not None and twin != key_id:
+        raise Conflict("This secret is or was that of another key. Take a new one.", param="secret")
+
+
+def _checksum(body: str) -> str:
+    return _base62(zlib.crc32(body.encode()), 6)
+
+
+def _base62(number: int, length: int) -> str:
+    digits: list[str] = []
+    for _ in range(length):
+        number, digit = divmod(number, 62)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))

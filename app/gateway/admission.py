@@ -1,0 +1,77 @@
+"""May this caller make this call now? Everything that can be refused before the database or a provider is asked."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import datetime
+
+from app.base.errors import BadRequest, NotAllowed, NotAuthenticated, NotFound
+from app.domain.catalog.serving import CallableModel
+from app.domain.identity.callers import Caller
+from app.gateway.snapshot import Snapshot
+from app.wire.openai.endpoints import Endpoint
+
+HUB_PREFIX = "aignehub/"
+"""AIGNE applications write `aignehub/openai/gpt-4o-mini`."""
+_MAX_SUGGESTIONS = 3
+
+
+def check_caller(caller: Caller, moment: datetime) -> None:
+    """
+    Raises:
+        NotAuthenticated: the key has expired.
+    """
+    if caller.expires_at is not None and caller.expires_at <= moment:
+        raise NotAuthenticated(
+            f"The API key {caller.key_name} expired on {caller.expires_at:%Y-%m-%d}.", code="api_key_expired"
+        )
+
+
+def find_model(snapshot: Snapshot, caller: Caller, name: str) -> CallableModel:
+    """The model of that public name or alias.
+
+    Raises:
+        NotFound: `model_not_found`, with near names among those that the caller may use.
+        NotAllowed: it exists, but not for this key.
+    """
+    model = snapshot.models.get(name)
+    if model is None and name.startswith(HUB_PREFIX):
+        model = snapshot.models.get(name.removeprefix(HUB_PREFIX))
+    if model is None:
+        raise _not_found(snapshot, caller, name)
+    if not caller.may_call(model.name):
+        raise NotAllowed(
+            f"The API key {caller.key_name} may not call {model.name}.", param="model", code="model_not_allowed"
+        )
+    return model
+
+
+def check_endpoint(model: CallableModel, endpoint: Endpoint) -> None:
+    """
+    Raises:
+        BadRequest: a model of this type is not called at this endpoint.
+    """
+    if model.type not in endpoint.model_types:
+        raise BadRequest(
+            f"{model.name} is a model of type {model.type}; it cannot be called at /v1{endpoint.path}.",
+            param="model",
+            code="wrong_model_type",
+        )
+
+
+def _not_found(snapshot: Snapshot, caller: Caller, name: str) -> NotFound:
+    names = [known for known, model in snapshot.models.items() if caller.may_call(model.name)]
+    # People forget the provider's prefix as often as they mistype: compare both with and without it.
+    by_short = {known.rpartition("/")[2].lower(): known for known in names}
+    wanted = name.removeprefix(HUB_PREFIX).lower()
+    near = difflib.get_close_matches(wanted, [known.lower() for known in names], _MAX_SUGGESTIONS, 0.6)
+    found = [known for known in names if known.lower() in near]
+    short = difflib.get_close_matches(wanted.rpartition("/")[2], list(by_short), _MAX_SUGGESTIONS, 0.6)
+    found += [by_short[match] for match in short if by_short[match] not in found]
+    hint = (
+        f" Did you mean {' or '.join(found[:_MAX_SUGGESTIONS])}?"
+        if found
+        else " GET /v1/models lists what you can call."
+    )
+    shown = name if len(name) <= 80 else f"{name[:80]}…"
+    return NotFound(f"There is no model {shown}.{hint}", param="model", code="model_not_found")

@@ -1,0 +1,206 @@
+"""One attempt: ask one provider with one credential, until its answer has begun or has failed.
+
+Nothing has gone to the client yet, so a failure here lets the next candidate try. An answer that comes in one piece is
+read whole; of a stream the first piece is read, because some providers say 200 and then an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from time import monotonic
+
+import aiohttp
+from msgspec import Struct
+
+from app.adapters.providers import addresses, demo, failures
+from app.adapters.providers.client import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, UpstreamAnswer
+from app.adapters.providers.failures import Failure
+from app.base.clock import now_us
+from app.base.errors import AppError
+from app.base.secret import Secret
+from app.domain.calls.recorder import Tried
+from app.gateway.course import Course
+from app.gateway.health import EVERY_MODEL
+from app.gateway.routing import Candidate
+from app.wire.openai import body
+from app.wire.openai.tap import AnswerFacts, StreamTap, read_answer
+
+_DISABLED_SECONDS = 60
+
+
+class Whole(Struct, frozen=True):
+    """An answer that came in one piece."""
+
+    status: int
+    content_type: str
+    content: bytes
+    facts: AnswerFacts
+
+
+class Pieces(Struct, frozen=True):
+    """An answer that has begun and goes on. `tap` is None for a file."""
+
+    answer: UpstreamAnswer
+    status: int
+    content_type: str
+    first: bytes
+    tap: StreamTap | None
+
+
+async def ask(course: Course, candidate: Candidate) -> Whole | Pieces | Failure:
+    """The beginning of an answer, or why there is none. The attempt is noted in the course either way.
+
+    Raises:
+        AppError: the call was stopped and must not be tried elsewhere (the client left, its own time is over).
+    """
+    health = course.shared.health
+    credential_id, upstream_model = candidate.credential.id, candidate.route.upstream_model
+    secrets = tuple(candidate.credential.parts.values())
+    health.begin(credential_id, upstream_model)
+    began_us, began_at = now_us(), monotonic()
+    answer: UpstreamAnswer | None = None
+    failure: Failure | None = None
+    begun: Whole | Pieces | None = None
+    try:
+        with course.upstream():
+            answer = await _post(course, candidate)
+            if answer.status >= 300:
+                content = await answer.read(MAX_ERROR_BYTES)
+                failure = failures.from_answer(
+                    candidate.route.source.kind, answer.status, answer.headers, content, secrets
+                )
+            else:
+                begun = await _begin(course, answer, candidate, secrets)
+                if isinstance(begun, Failure):
+                    failure, begun = begun, None
+    except failures.EXCEPTIONS as error:
+        failure = failures.from_exception(candidate.route.source.kind, error)
+    except AppError as error:
+        if course.stop_reason not in ("first_byte", "idle"):
+            health.abandoned(credential_id, upstream_model)
+            _note(course, candidate, began_us, began_at, answer, error, "")
+            raise
+        failure = failures.from_exception(candidate.route.source.kind, TimeoutError())
+        failure.error.code = error.code
+        course.stop_reason = None
+    finally:
+        if answer is not None and not isinstance(begun, Pieces):
+            answer.close()
+    error = failure.error if failure is not None else None
+    _note(course, candidate, began_us, began_at, answer, error, failure.provider_text if failure is not None else "")
+    if failure is not None:
+        _remember(course, candidate, failure)
+        return failure
+    health.succeeded(credential_id, upstream_model)
+    assert begun is not None
+    return begun
+
+
+async def _post(course: Course, candidate: Candidate) -> UpstreamAnswer:
+    route, endpoint = candidate.route, course.request.endpoint
+    kind = route.source.kind
+    outgoing = body.write(course.request.body, endpoint, route.upstream_model, kind.deviations.get(endpoint.name, ()))
+    if kind.name == "demo":
+        return await demo.answer(endpoint.name, outgoing)
+    headers: dict[str, str] = dict(kind.extra_headers)
+    kind.signing(headers, candidate.credential.parts)
+    url = addresses.endpoint_url(kind, route.source.base_url, kind.paths[endpoint.name])
+    return await course.shared.client.post(url, headers, outgoing, connect_seconds=kind.deadlines.connect)
+
+
+async def _begin(
+    course: Course, answer: UpstreamAnswer, candidate: Candidate, secrets: Collection[Secret]
+) -> Whole | Pieces | Failure:
+    """Read as much of a good answer as can be read before the client gets any of it."""
+    request, kind = course.request, candidate.route.source.kind
+    content_type = answer.headers.get("Content-Type", "application/octet-stream")
+    is_events = content_type.startswith("text/event-stream")
+    if request.body.is_streamed and is_events:
+        tap = StreamTap(
+            wants_usage=request.body.wants_usage,
+            asks_usage=request.endpoint.has_usage_option,
+            carries_media=request.endpoint.name.startswith(("images", "audio")),
+        )
+        first = b""
+        # Comments and withheld events are nothing that could be sent; go on to the first that is.
+        while not first and tap.error is None and not tap.is_complete:
+            chunk = await answer.piece()
+            if not chunk:
+                break
+            course.first_byte_at = course.first_byte_at or monotonic()
+            course.deadline.progress()
+            first = tap.feed(chunk)
+        if tap.error is not None:
+            return failures.from_error_inside(kind, bytes(tap.error), secrets)
+        if not first and not tap.is_complete:
+            return failures.from_exception(kind, aiohttp.ClientPayloadError("an empty stream"))
+        return Pieces(answer, answer.status, content_type, first, tap)
+    if request.endpoint.is_binary and not is_events and not content_type.startswith("application/json"):
+        first = await answer.piece()
+        course.first_byte_at = monotonic()
+        course.deadline.progress()
+        return Pieces(answer, answer.status, content_type, first, None)
+    if request.body.is_streamed or is_events:
+        return failures.from_exception(kind, aiohttp.ClientPayloadError(f"{content_type[:60]} in place of a stream"))
+    content = await answer.read(MAX_ANSWER_BYTES + 1)
+    course.first_byte_at = monotonic()
+    if len(content) > MAX_ANSWER_BYTES:
+        return failures.from_exception(kind, aiohttp.ClientPayloadError("an answer of more than 64 MiB"))
+    facts = read_answer(content) if content_type.startswith("application/json") else AnswerFacts(is_json=False)
+    if facts.error is not None:
+        return failures.from_error_inside(kind, bytes(facts.error), secrets)
+    if not facts.is_json and content_type.startswith("application/json"):
+        return failures.from_exception(kind, aiohttp.ClientPayloadError("JSON that cannot be read"))
+    return Whole(answer.status, content_type, content, facts)
+
+
+def _note(
+    course: Course,
+    candidate: Candidate,
+    began_us: int,
+    began_at: float,
+    answer: UpstreamAnswer | None,
+    error: AppError | None,
+    provider_text: str,
+) -> None:
+    first_byte_at = course.first_byte_at
+    course.attempts.append(
+        Tried(
+            n=len(course.attempts) + 1,
+            provider=candidate.route.source.name,
+            deployment_id=candidate.route.id,
+            credential_id=candidate.credential.id,
+            started_us=began_us,
+            first_byte_us=int((first_byte_at - began_at) * 1e6)
+            if first_byte_at is not None and error is None
+            else None,
+            total_us=int((monotonic() - began_at) * 1e6),
+            http_status=answer.status if answer is not None else None,
+            error_code=error.code if error is not None else None,
+            error_text=(provider_text or error.sentence) if error is not None else None,
+        )
+    )
+    course.shared.metrics.attempt_ended(candidate.route.source.name, "ok" if error is None else error.code)
+
+
+def _remember(course: Course, candidate: Candidate, failure: Failure) -> None:
+    """What a failure means for the calls after this one."""
+    course.first_byte_at = None
+    health, credential, model = course.shared.health, candidate.credential, candidate.route.upstream_model
+    is_limited = failure.http_status == 429
+    match failure.cools:
+        case "disable":
+            # Until the snapshot without it is here.
+            health.rest(credential.id, EVERY_MODEL, _DISABLED_SECONDS, is_limited=False)
+            course.shared.disable(candidate, failure.error.sentence)
+        case "credential":
+            health.rest(credential.id, EVERY_MODEL, failure.cool_seconds, is_limited=is_limited)
+        case "credential_model":
+            health.rest(credential.id, model, failure.cool_seconds, is_limited=is_limited)
+        case "nothing":
+            pass
+    if failure.counts_for_breaker:
+        health.failed(credential.id, model)
+    elif failure.cools == "nothing":
+        # The provider is well; it did not like this request.
+        health.succeeded(credential.id, model)

@@ -1,0 +1,184 @@
+"""One call, from its durable beginning to its end. Read this first.
+
+    begin       a committed row says that the call exists; an Idempotency-Key is claimed with it
+    ask         candidates in turn, until a provider's answer has begun; a failure before that tries the next
+    relay       the answer goes to the client, whole or in pieces, its last bytes held back
+    settle      usage and end are committed, once; then the last bytes go out
+
+It runs in a task of its own. The client's leaving, a deadline or a shutdown stop only the part that talks to the provider
+(`course.upstream`); nobody stops the settling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+import structlog
+
+from app.adapters.providers.failures import Failure
+from app.base.errors import AppError, Busy
+from app.base.writer import AlreadyThere, Posting, committed_within
+from app.domain.calls import recorder
+from app.domain.calls.idempotency import Claim
+from app.domain.calls.recorder import Beginning
+from app.gateway import attempt, relay, repeats, settlement
+from app.gateway.attempt import Pieces, Whole
+from app.gateway.course import Course
+from app.gateway.repeats import Repeated
+
+BEGIN_SECONDS = 5.0
+"""A database that has not taken the beginning by then does not keep up; the call is refused."""
+SETTLE_SECONDS = 0.25
+"""How long the last bytes wait for the commit. After that they go out and the commit follows."""
+MAX_ATTEMPTS = 6
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+async def carry(course: Course) -> None:
+    """The whole walk. Whatever happens ends in the record and, if it is still there, at the client."""
+    course.task = asyncio.current_task()
+    claim = repeats.claim_for(course)
+    try:
+        repeated = await _begin(course, claim)
+        if repeated is not None:
+            await _answer_again(course, repeated)
+            return
+        begun = await _ask(course)
+        if isinstance(begun, Whole):
+            await _end_whole(course, claim, begun)
+        else:
+            await _end_pieces(course, claim, begun)
+    except AppError as error:
+        await _fail(course, claim, error)
+    except asyncio.CancelledError:
+        if not course.is_settled:
+            course.stop_reason = course.stop_reason or "interrupted"
+            _settle(course, claim, None)
+        raise
+    except Exception:
+        _log.exception("call.crashed", call=course.id)
+        await _fail(course, claim, AppError("Something in the hub went wrong; its administrator finds it in the log."))
+    finally:
+        course.deadline.close()
+
+
+async def _begin(course: Course, claim: Claim | None) -> Repeated | None:
+    """Make the call durable. Gives the stored answer when the call is a repeat.
+
+    Raises:
+        Busy: the database does not take it; nothing was sent to a provider.
+        Conflict, IdempotencyMismatch: its Idempotency-Key is in use.
+    """
+    request = course.request
+    beginning = Beginning(
+        id=course.id,
+        boot_id=course.shared.boot_id,
+        team_id=course.caller.team_id,
+        api_key_id=course.caller.key_id,
+        project=request.project,
+        endpoint=request.endpoint.name,
+        model=course.model.name,
+        is_streamed=request.body.is_streamed,
+        client=request.client,
+        started_us=course.started_us,
+    )
+    claiming = repeats.claim_steps(claim, course) if claim is not None else []
+    posting = course.shared.writer.post(recorder.begin(beginning), *claiming)
+    if not await committed_within(posting, BEGIN_SECONDS):
+        posting.is_withdrawn = True
+        raise Busy(
+            "The hub's database does not answer. Try again in a moment.", code="database_busy", retry_after_seconds=5
+        )
+    try:
+        posting.done.result()
+    except AlreadyThere:
+        # Without a claim it is this call's own row: a commit whose answer was lost was tried again.
+        return await repeats.find(claim, course) if claim is not None else None
+    except Exception as failure:
+        raise Busy("The hub's database refused the call. Try again in a moment.", code="database_error") from failure
+    return None
+
+
+async def _ask(course: Course) -> Whole | Pieces:
+    """The first answer that begins well.
+
+    Raises:
+        ProviderError: nobody could be asked, or what the last one said.
+    """
+    endpoint, is_streamed = course.request.endpoint.name, course.request.body.is_streamed
+    last: Failure | None = None
+    for candidate in course.shared.router.candidates(course.model, endpoint):
+        course.candidate = candidate
+        if course.asked_at is None:
+            course.asked_at = monotonic()
+        course.deadline.ask(candidate.route.source.kind.deadlines, is_streamed=is_streamed)
+        result = await attempt.ask(course, candidate)
+        if not isinstance(result, Failure):
+            return result
+        last = result
+        if not last.is_retryable or len(course.attempts) >= MAX_ATTEMPTS:
+            break
+    raise last.error if last is not None else course.shared.router.why_none(course.model, endpoint)
+
+
+async def _end_whole(course: Course, claim: Claim | None, whole: Whole) -> None:
+    facts, outcome = whole.facts, course.outcome
+    outcome.usage = facts.usage
+    outcome.finish_reason = facts.finish_reason
+    outcome.upstream_id = facts.upstream_id
+    outcome.items = facts.items
+    outcome.seconds = facts.seconds
+    if facts.usage is None:
+        outcome.characters = len(whole.content)
+    if course.caller.keep_content_days > 0:
+        outcome.kept = whole.content[: relay.MAX_KEPT_BYTES]
+    course.http_status = whole.status
+    await _durable(_settle(course, claim, (whole.status, whole.content_type, whole.content)))
+    headers = [*course.headers(), (b"content-type", whole.content_type.encode("latin-1", "replace"))]
+    await course.door.answer(whole.status, headers, whole.content)
+
+
+async def _end_pieces(course: Course, claim: Claim | None, pieces: Pieces) -> None:
+    tail = await relay.relay(course, pieces)
+    await _durable(_settle(course, claim, None))
+    await course.door.end(tail)
+
+
+async def _fail(course: Course, claim: Claim | None, error: AppError) -> None:
+    """End with an error: as the answer while none has begun, else as the last event of the stream."""
+    if course.is_settled:
+        return
+    course.error = error
+    if not course.has_started:
+        course.http_status = error.http_status
+    await _durable(_settle(course, claim, None))
+    door = course.door
+    if course.has_started:
+        # A file that broke has no place for an error: the connection ends before its length is reached.
+        await door.break_off(door.error_event(error, course.id) if course.request.body.is_streamed else None)
+        return
+    headers = [*course.headers(), (b"content-type", b"application/json")]
+    if error.retry_after_seconds is not None:
+        headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
+    await door.answer(error.http_status, headers, door.error_body(error, course.id))
+
+
+async def _answer_again(course: Course, repeated: Repeated) -> None:
+    """What the first call with this Idempotency-Key was answered. No record: it is the same call."""
+    course.is_settled = True
+    headers = [
+        (b"x-hub-call-id", repeated.call_id.encode()),
+        (b"x-hub-idempotent-replay", b"true"),
+        (b"content-type", repeated.content_type.encode("latin-1", "replace")),
+    ]
+    await course.door.answer(repeated.http_status, headers, repeated.content)
+
+
+def _settle(course: Course, claim: Claim | None, answer: tuple[int, str, bytes] | None) -> Posting:
+    return settlement.settle(course, repeats.end_steps(claim, course, answer) if claim is not None else [])
+
+
+async def _durable(posting: Posting) -> None:
+    await committed_within(posting, SETTLE_SECONDS)

@@ -1,0 +1,159 @@
+"""The course of one call: what is known of it so far, and how it is stopped.
+
+The parts of the walk (`attempt`, `relay`, `settlement`) read it and note in it what they find; `call.py` conducts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Literal
+
+from msgspec import Raw, Struct
+
+from app.base.clock import now_us
+from app.base.errors import AppError, Busy, ProviderFailed, ProviderTimedOut
+from app.base.ids import new_id
+from app.domain.calls.recorder import Tried
+from app.domain.catalog.serving import CallableModel
+from app.domain.identity.callers import Caller
+from app.gateway.deadline import Deadline, Overdue
+from app.gateway.door import Door
+from app.gateway.request import CallRequest
+from app.gateway.routing import Candidate
+from app.gateway.shared import Shared
+
+DRAIN_SECONDS = 60.0
+"""How long an answer is read on after its client has left, where the provider bills it anyway."""
+MAX_DRAINING = 64
+"""More than so many at once are cancelled instead."""
+
+Stop = Literal["client_gone", "first_byte", "idle", "total", "interrupted"]
+
+
+class Outcome(Struct):
+    """What was read from the answer, for the record."""
+
+    usage: Raw | None = None
+    """The provider's report, as it came."""
+    finish_reason: str | None = None
+    upstream_id: str | None = None
+    characters: int = 0
+    """Produced text, as far as it was seen."""
+    items: int = 0
+    seconds: float | None = None
+    kept: bytes = b""
+    """The answer, for teams that keep contents and for Idempotency-Keys."""
+
+
+class Course:
+    def __init__(self, shared: Shared, caller: Caller, model: CallableModel, request: CallRequest, door: Door) -> None:
+        self.id = new_id()
+        self.shared = shared
+        self.caller = caller
+        self.model = model
+        self.request = request
+        self.door = door
+        self.started_us = now_us()
+        self.attempts: list[Tried] = []
+        self.candidate: Candidate | None = None
+        """Who answered, or was asked last."""
+        self.asked_at: float | None = None
+        """When the first provider was asked, on the monotonic clock."""
+        self.first_byte_at: float | None = None
+        self.outcome = Outcome()
+        self.error: AppError | None = None
+        self.http_status: int | None = None
+        self.has_started = False
+        """Whether the client has got the head of an answer."""
+        self.is_settled = False
+        self.is_client_gone = False
+        self.stop_reason: Stop | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.loop = asyncio.get_running_loop()
+        timeout = request.timeout_seconds
+        self.deadline = Deadline(self._overdue, request.arrived_at + timeout if timeout else float("inf"))
+        self._can_stop = False
+
+    @contextmanager
+    def upstream(self) -> Iterator[None]:
+        """The part that may be stopped: it waits for the provider, or for the client to take what came.
+
+        Raises:
+            AppError: the call was stopped in here; `stop_reason` says why.
+        """
+        if self.stop_reason is not None:
+            raise self.stop_error()
+        self._can_stop = True
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self.stop_reason is None or self.task is None:
+                raise
+            # Our own stop: the rest of the walk goes on.
+            self.task.uncancel()
+            raise self.stop_error() from None
+        finally:
+            self._can_stop = False
+
+    def client_left(self) -> None:
+        """The client's connection is closed, or it has its whole answer."""
+        if self.is_settled or self.is_client_gone:
+            return
+        self.is_client_gone = True
+        policy = self.candidate.route.source.kind.on_disconnect if self.candidate is not None else "cancel"
+        if policy == "cancel" or self.shared.draining >= MAX_DRAINING or self.task is None:
+            self.stop("client_gone")
+            return
+        self.shared.draining += 1
+        timer = self.loop.call_later(DRAIN_SECONDS, self.stop, "client_gone")
+        self.task.add_done_callback(lambda _: self._drained(timer))
+
+    def stop(self, reason: Stop) -> None:
+        """End the upstream part as soon as possible. Once settling has begun, nothing stops it."""
+        if self.stop_reason is not None or self.is_settled:
+            return
+        self.stop_reason = reason
+        if self._can_stop and self.task is not None:
+            self.task.cancel()
+
+    def stop_error(self) -> AppError:
+        """What the stop is to the caller."""
+        name = self.model.name
+        match self.stop_reason:
+            case "interrupted":
+                return Busy(
+                    "The hub is restarting. Try again in a moment.", code="server_restarting", retry_after_seconds=2
+                )
+            case "total":
+                return ProviderTimedOut(f"{name} did not finish in the time that this call had.", code="call_timeout")
+            case "first_byte":
+                return ProviderTimedOut(f"{name} did not begin to answer in time.")
+            case "idle":
+                return ProviderTimedOut(f"{name} stopped answering in the middle.", code="provider_stalled")
+            case _:
+                return ProviderFailed("The client left.", code="client_gone")
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What every answer says about its call."""
+        headers = [(b"x-hub-call-id", self.id.encode()), (b"x-hub-attempts", b"%d" % len(self.attempts))]
+        if self.candidate is not None:
+            headers.append((b"x-hub-provider", self.candidate.route.source.name.encode()))
+        if self.asked_at is not None:
+            queue_ms = (self.asked_at - self.request.arrived_at) * 1000
+            provider_ms = ((self.first_byte_at or monotonic()) - self.asked_at) * 1000
+            headers.append((b"server-timing", b"hub;dur=%.2f, provider;dur=%.2f" % (queue_ms, provider_ms)))
+        return headers
+
+    def _overdue(self, what: Overdue) -> None:
+        if what == "client":
+            self.is_client_gone = True
+            self.stop("client_gone")
+        elif self._can_stop:
+            self.stop(what)
+
+    def _drained(self, timer: asyncio.TimerHandle) -> None:
+        timer.cancel()
+        self.shared.draining -= 1

@@ -1,0 +1,23 @@
+"""What a door hands to the gateway: a request that is read, and what its headers ask for."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from app.wire.openai.body import Request
+from app.wire.openai.endpoints import Endpoint
+
+
+class CallRequest(Struct, frozen=True, kw_only=True):
+    endpoint: Endpoint
+    body: Request
+    raw_body: bytes
+    """As it came, decompressed; for the digest of an idempotent call and for teams that keep contents."""
+    arrived_at: float
+    """On the monotonic clock."""
+    client: str | None = None
+    """The User-Agent, cut."""
+    project: str | None = None
+    timeout_seconds: float | None = None
+    """The caller's own deadline, from its arrival."""
+    idempotency_key: str | None = None

@@ -1,0 +1,86 @@
+"""Which deployment and credential a call goes to, and which come next when one fails.
+
+Priority first, then weight, by smooth weighted round-robin: of weights 3 and 1 the order is A A B A, not A A A B. Within
+a provider the credentials rotate the same way. What rests (see `health.py`) is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TypeVar
+
+from msgspec import Struct
+
+from app.base.errors import NoRoute, NotServed, ProviderError, ProviderLimited
+from app.domain.catalog.serving import CallableModel, Route, UsableCredential
+from app.gateway.health import Health
+
+_MAX_MEMORY = 50_000
+
+_Weighted = TypeVar("_Weighted", Route, UsableCredential)
+
+
+class Candidate(Struct, frozen=True):
+    route: Route
+    credential: UsableCredential
+
+
+class Router:
+    """Remembers whose turn it is. One per process."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._turns: dict[str, int] = {}
+        """What each id has gathered since it was last chosen."""
+
+    def candidates(self, model: CallableModel, endpoint: str) -> Iterator[Candidate]:
+        """All that may be tried now, best first; the next one is worked out only when it is asked for."""
+        routes = [route for route in model.routes if endpoint in route.source.kind.paths]
+        for _, group in groupby(routes, key=lambda route: route.priority):
+            for route in self._in_turn(tuple(group)):
+                usable = tuple(c for c in route.source.credentials if self._may_try(c, route))
+                for credential in self._in_turn(usable):
+                    if self._may_try(credential, route):
+                        yield Candidate(route, credential)
+
+    def why_none(self, model: CallableModel, endpoint: str) -> ProviderError:
+        """The error for a call for which `candidates` had nobody."""
+        routes = [route for route in model.routes if endpoint in route.source.kind.paths]
+        if model.routes and not routes:
+            names = ", ".join(sorted({route.source.kind.title for route in model.routes}))
+            return NotServed(f"{names} does not offer {endpoint} for {model.name} through this hub.")
+        pairs = [(route, credential) for route in routes for credential in route.source.credentials]
+        if not pairs:
+            return NoRoute(
+                f"No provider is set up to serve {model.name} at the moment. The hub's administrator can see why "
+                "with `hub doctor`."
+            )
+        seconds = min(self._health.rests_for(credential.id, route.upstream_model) for route, credential in pairs)
+        retry_after = max(1, int(seconds) + 1)
+        if any(self._health.is_limited(credential.id, route.upstream_model) for route, credential in pairs):
+            return ProviderLimited(
+                f"{model.name} is rate limited at its provider. Try again in {retry_after} s.",
+                retry_after_seconds=retry_after,
+            )
+        error = NoRoute(f"{model.name} is failing at its provider. Try again in {retry_after} s.")
+        error.retry_after_seconds = retry_after
+        return error
+
+    def _may_try(self, credential: UsableCredential, route: Route) -> bool:
+        return self._health.rests_for(credential.id, route.upstream_model) <= 0
+
+    def _in_turn(self, items: Sequence[_Weighted]) -> Iterator[_Weighted]:
+        """The one whose turn it is, then the others by what they have gathered."""
+        if len(items) <= 1:
+            yield from items
+            return
+        weighted = [item for item in items if item.weight > 0] or list(items)
+        turns = self._turns
+        if len(turns) > _MAX_MEMORY:
+            turns.clear()
+        for item in weighted:
+            turns[item.id] = turns.get(item.id, 0) + item.weight
+        ranked = sorted(weighted, key=lambda item: -turns[item.id])
+        turns[ranked[0].id] -= sum(item.weight for item in weighted)
+        yield from ranked

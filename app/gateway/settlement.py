@@ -1,0 +1,188 @@
+"""Settlement: what the call came to, handed to the writer once."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from time import monotonic
+
+import structlog
+
+from app.base.clock import MICROSECONDS
+from app.base.secret import Secret
+from app.base.usage import NotAPartition, Usage, UsageSource
+from app.base.vault import Place
+from app.base.writer import AlreadyThere, Posting, Step
+from app.domain.calls import recorder
+from app.domain.calls.recorder import Content, Ending
+from app.gateway.course import Course
+from app.wire.openai import body
+from app.wire.openai.usage import read_usage, reported_cost_nano
+
+_BYTES_PER_TOKEN = 4
+_DAY_US = 24 * 3600 * MICROSECONDS
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def settle(course: Course, more: list[Step]) -> Posting:
+    """Post the call's end, with `more` in the same transaction. Nothing stops or changes the call from here on."""
+    course.is_settled = True
+    course.deadline.close()
+    usage, source = usage_of(course)
+    ending = _ending(course, source)
+    steps = [recorder.end(course.id, ending, usage), *recorder.tried(course.id, course.attempts), *more]
+    content = _content(course)
+    if content is not None:
+        steps.append(recorder.keep_content(course.id, content))
+    posting = course.shared.writer.post(*steps)
+    posting.done.add_done_callback(lambda done: _check(done, course.id, ending, usage))
+    _tell(course, ending, usage)
+    return posting
+
+
+def usage_of(course: Course) -> tuple[Usage, UsageSource]:
+    """What was consumed, and who counted it. The provider's report is believed if it can be true."""
+    outcome, candidate, endpoint = course.outcome, course.candidate, course.request.endpoint
+    if candidate is None:
+        return Usage(), "none"
+    if outcome.usage is not None:
+        try:
+            usage = read_usage(outcome.usage, candidate.route.source.kind.usage, endpoint.name)
+            return _completed(usage, course), "provider"
+        except NotAPartition as reason:
+            _log.warning("usage.refused", call=course.id, provider=candidate.route.source.name, reason=str(reason))
+            return _estimate(course), "estimated"
+    if course.error is None:
+        counted = _completed(Usage(), course)
+        if outcome.seconds is not None:
+            return counted, "provider"
+        is_exact = "output" not in endpoint.meters or (endpoint.name.startswith("images") and outcome.items > 0)
+        return (counted, "counted") if is_exact and "input" not in endpoint.meters else (_estimate(course), "estimated")
+    if course.has_started or outcome.characters:
+        return _estimate(course), "estimated"
+    return Usage(), "none"
+
+
+def _completed(usage: Usage, course: Course) -> Usage:
+    """With the meters that the hub counts itself."""
+    meters, outcome = course.request.endpoint.meters, course.outcome
+    return Usage(
+        input=usage.input,
+        cache_read=usage.cache_read,
+        cache_write_5m=usage.cache_write_5m,
+        cache_write_1h=usage.cache_write_1h,
+        output=usage.output,
+        reasoning=usage.reasoning,
+        audio_in=usage.audio_in,
+        audio_out=usage.audio_out,
+        images=outcome.items if "images" in meters else usage.images,
+        seconds=math.ceil(outcome.seconds) if outcome.seconds is not None and not usage.seconds else usage.seconds,
+        characters=course.request.body.characters if "characters" in meters else usage.characters,
+        requests=1,
+        web_searches=usage.web_searches,
+    )
+
+
+def _estimate(course: Course) -> Usage:
+    """From the sizes of what went in and what came out, at four bytes a token; marked as such in the record."""
+    meters = course.request.endpoint.meters
+    tokens_in = -(-body.text_bytes(course.request.body) // _BYTES_PER_TOKEN) if "input" in meters else 0
+    tokens_out = -(-course.outcome.characters // _BYTES_PER_TOKEN) if "output" in meters else 0
+    return _completed(Usage(input=tokens_in, output=tokens_out), course)
+
+
+def _status(course: Course) -> str:
+    if course.is_client_gone or course.stop_reason == "client_gone":
+        return "client_gone"
+    if course.stop_reason == "interrupted":
+        return "interrupted"
+    if course.error is None:
+        return "succeeded"
+    return "refused" if course.error.owner == "you" else "failed"
+
+
+def _ending(course: Course, source: UsageSource) -> Ending:
+    candidate, error, outcome = course.candidate, course.error, course.outcome
+    arrived_at = course.request.arrived_at
+    cost = None
+    if candidate is not None and outcome.usage is not None and candidate.route.source.kind.reported_cost is not None:
+        cost = reported_cost_nano(outcome.usage, candidate.route.source.kind.reported_cost)
+    return Ending(
+        status=_status(course),
+        queue_us=int((course.asked_at - arrived_at) * 1e6) if course.asked_at is not None else None,
+        first_byte_us=int((course.first_byte_at - arrived_at) * 1e6) if course.first_byte_at is not None else None,
+        total_us=int((monotonic() - arrived_at) * 1e6),
+        provider=candidate.route.source.name if candidate is not None else None,
+        deployment_id=candidate.route.id if candidate is not None else None,
+        credential_id=candidate.credential.id if candidate is not None else None,
+        upstream_model=candidate.route.upstream_model if candidate is not None else None,
+        upstream_id=outcome.upstream_id[:200] if outcome.upstream_id is not None else None,
+        attempts=len(course.attempts),
+        http_status=course.http_status,
+        finish_reason=outcome.finish_reason[:200] if outcome.finish_reason is not None else None,
+        error_code=error.code if error is not None else None,
+        error_owner=error.owner if error is not None else None,
+        error_text=error.sentence if error is not None else None,
+        usage_source=source,
+        provider_cost_nano=cost,
+    )
+
+
+def _content(course: Course) -> Content | None:
+    days = course.caller.keep_content_days
+    if days <= 0:
+        return None
+    vault, team_id = course.shared.vault, course.caller.team_id
+
+    def seal(column: str, content: bytes) -> str:
+        text = Secret(content.decode("utf-8", "replace"))
+        return vault.seal(text, Place("call_content", column, course.id, team_id))
+
+    return Content(
+        team_id=team_id,
+        sealed_request=seal("sealed_request", course.request.raw_body),
+        sealed_answer=seal("sealed_answer", course.outcome.kept),
+        expires_us=course.started_us + days * _DAY_US,
+    )
+
+
+def _tell(course: Course, ending: Ending, usage: Usage) -> None:
+    provider = ending.provider or "none"
+    metrics = course.shared.metrics
+    metrics.call_ended(
+        endpoint=course.request.endpoint.name,
+        provider=provider,
+        status=ending.status,
+        first_byte_us=ending.first_byte_us,
+    )
+    metrics.tokens_counted(
+        provider,
+        tokens_in=usage.input_total,
+        tokens_out=usage.output + usage.audio_out,
+        is_estimated=ending.usage_source == "estimated",
+    )
+    _log.info(
+        "call.settled",
+        call=course.id,
+        team=course.caller.team_name,
+        key=course.caller.key_name,
+        endpoint=course.request.endpoint.name,
+        model=course.model.name,
+        provider=provider,
+        status=ending.status,
+        http=ending.http_status,
+        attempts=ending.attempts,
+        input=usage.input_total,
+        output=usage.output,
+        usage=ending.usage_source,
+        total_ms=ending.total_us // 1000,
+        error=ending.error_code,
+    )
+
+
+def _check(done: asyncio.Future[None], call_id: str, ending: Ending, usage: Usage) -> None:
+    """A settlement that the database refused for good is in the log with all that it would have said."""
+    failure = None if done.cancelled() else done.exception()
+    if failure is not None and not isinstance(failure, AlreadyThere):
+        _log.critical("call.unrecorded", call=call_id, reason=repr(failure), ending=ending, usage=usage)

@@ -1,0 +1,55 @@
+"""What all calls of a process share: the connections, the memory of who is doing well, and the vault."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import structlog
+from msgspec import Struct
+
+from app.adapters.providers.client import ProviderClient
+from app.base.db import Database
+from app.base.vault import Vault
+from app.base.writer import Writer
+from app.domain.catalog import credentials
+from app.gateway.health import Health
+from app.gateway.metrics import Metrics
+from app.gateway.routing import Candidate, Router
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Shared(Struct, kw_only=True):
+    boot_id: str
+    db: Database
+    vault: Vault
+    writer: Writer
+    client: ProviderClient
+    health: Health
+    router: Router
+    metrics: Metrics
+    draining: int = 0
+    """Calls whose client has left and whose answer is still read to its end."""
+    errands: set[asyncio.Task[None]] = set()
+    """What a call has set off and nobody waits for."""
+
+    def disable(self, candidate: Candidate, reason: str) -> None:
+        """A provider refused this credential: nobody uses it again until an admin has looked."""
+        source, credential = candidate.route.source, candidate.credential
+        _log.error("credential.disabled", provider=source.name, credential=credential.label, reason=reason)
+        errand = asyncio.create_task(self._store_disabled(credential.id, reason))
+        self.errands.add(errand)
+        errand.add_done_callback(self.errands.discard)
+
+    async def finish_errands(self) -> None:
+        for errand in list(self.errands):
+            with contextlib.suppress(Exception):
+                await errand
+
+    async def _store_disabled(self, credential_id: str, reason: str) -> None:
+        try:
+            async with self.db.writing() as session:
+                await credentials.disable(session, credential_id, reason)
+        except Exception as failure:  # this process rests it anyway; the next refusal tries again
+            _log.warning("credential.not_stored", credential=credential_id, reason=type(failure).__name__)

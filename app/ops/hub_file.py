@@ -1,0 +1,330 @@
+"""`hub.yaml` as typed values. Every fault is told with file, line and path, and all of them at once.
+
+A part that the file leaves out (a section, a provider's credentials, a model's cost, …) is None here: the hub's own
+stays as it is. Secrets are `Secret` from the first moment; no sentence repeats one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from msgspec import Struct
+
+from app.adapters.providers.kinds import Kind
+from app.base.errors import BadValue
+from app.base.secret import Secret
+from app.domain.catalog import credentials, deployments, providers, settings
+from app.domain.identity import api_keys, teams
+from app.ops import file_values
+from app.ops.file_values import BEDROCK, Names, checked
+from app.ops.hub_state import State
+from app.ops.marked_yaml import Book, Entry, read_tree, suggestion
+
+SECTIONS = ("billing", "providers", "models", "teams")
+
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,130}")
+
+_Item = TypeVar("_Item")
+
+
+class CredentialItem(Struct, frozen=True):
+    label: str
+    parts: dict[str, Secret]
+    weight: int
+
+
+class ProviderItem(Struct, frozen=True):
+    name: str
+    kind: str
+    base_url: str | None
+    region: str | None
+    is_enabled: bool | None
+    credentials: tuple[CredentialItem, ...] | None
+
+
+class RouteItem(Struct, frozen=True):
+    provider: str
+    upstream_model: str
+    weight: int
+    priority: int
+
+
+class PriceItem(Struct, frozen=True):
+    """Either of the two; neither takes every price away."""
+
+    markup_basis_points: int | None
+    nano_by_meter: dict[str, int]
+
+
+class ModelItem(Struct, frozen=True):
+    name: str
+    type: str
+    aliases: tuple[str, ...] | None
+    routes: tuple[RouteItem, ...] | None
+    cost_nano_by_meter: dict[str, int] | None
+    price: PriceItem | None
+
+
+class KeyItem(Struct, frozen=True):
+    name: str
+    secret: Secret
+    models: list[str]
+    expires_at: datetime | None
+    is_strict: bool
+    line: int
+    path: str
+
+
+class TeamItem(Struct, frozen=True):
+    name: str
+    keep_content_days: int | None
+    credits_nano: int | None
+    """What files grant in total, not what this one adds."""
+    members: dict[str, str] | None
+    """Role by e-mail address."""
+    keys: tuple[KeyItem, ...] | None
+
+
+class HubFile(Struct, frozen=True):
+    source: str
+    billing: settings.BillingMode | None
+    providers: tuple[ProviderItem, ...] | None
+    models: tuple[ModelItem, ...] | None
+    teams: tuple[TeamItem, ...] | None
+    teams_line: int
+
+
+def read(
+    raw: bytes,
+    source: str,
+    *,
+    environ: Mapping[str, str],
+    kinds: Mapping[str, Kind],
+    state: State,
+    is_pruning: bool,
+) -> HubFile:
+    """The file, checked against itself and against what stays in the hub (`state`).
+
+    Raises:
+        FileRefused: with all its faults.
+    """
+    book = Book(source)
+    root = read_tree(raw, book)
+    file = _Reader(environ, kinds, state, is_pruning=is_pruning).read(root)
+    book.close()
+    return file
+
+
+class _Reader:
+    """One reading of one file; remembers which names it has met."""
+
+    def __init__(
+        self, environ: Mapping[str, str], kinds: Mapping[str, Kind], state: State, *, is_pruning: bool
+    ) -> None:
+        self._environ = environ
+        self._kinds = kinds
+        self._state = state
+        self._is_pruning = is_pruning
+        self._known_providers: set[str] = set()
+        self._provider_names, self._team_names = Names("provider"), Names("team")
+        self._key_secrets = Names("secret")
+        self._model_entries: list[tuple[Entry, str]] = []
+        self._alias_entries: list[tuple[Entry, str]] = []
+        self._models_with_aliases: set[str] = set()
+
+    def read(self, root: Entry) -> HubFile:
+        fields = root.fields(SECTIONS)
+        mode, team_list = fields.get("billing"), fields.get("teams")
+        # Models name providers but may stand before them, so the order of reading is ours.
+        provider_items = _each(fields.get("providers"), self._provider)
+        self._known_providers = {item.name for item in provider_items or () if item.name}
+        if provider_items is None or not self._is_pruning:
+            self._known_providers |= self._state.providers.keys()
+        model_items = _each(fields.get("models"), self._model)
+        self._check_public_names()
+        return HubFile(
+            source=root.book.source,
+            billing=None if mode is None else file_values.billing(mode),
+            providers=provider_items,
+            models=model_items,
+            teams=_each(team_list, self._team),
+            teams_line=1 if team_list is None else team_list.line,
+        )
+
+    def _provider(self, entry: Entry) -> ProviderItem:
+        fields = entry.fields(("name", "kind", "base_url", "region", "enabled", "credentials"))
+        name_entry, base_url, region = fields.need("name"), fields.get("base_url"), fields.get("region")
+        kind = self._kind(fields.need("kind"))
+        if kind is not None and base_url is None:
+            if kind.name == BEDROCK:
+                if region is None:
+                    entry.fault("a provider of kind bedrock needs a region, such as us-east-1.")
+            elif kind.base_url is None and kind.name != "demo":
+                entry.fault(f"a provider of kind {kind.name} needs a base_url.")
+        if kind is not None and region is not None and kind.name != BEDROCK:
+            region.fault(f"only bedrock has regions; {kind.name} has none.")
+        name, labels, enabled = checked(name_entry, providers.check_name), Names("label"), fields.get("enabled")
+        if name_entry is not None:
+            self._provider_names.claim(name_entry, name)
+        return ProviderItem(
+            name=name,
+            kind="" if kind is None else kind.name,
+            base_url=None if base_url is None else checked(base_url, providers.check_base_url),
+            region=None if region is None else checked(region, providers.check_region),
+            is_enabled=None if enabled is None else enabled.boolean(),
+            credentials=_each(fields.get("credentials"), lambda item: self._credential(item, kind, labels)),
+        )
+
+    def _kind(self, entry: Entry | None) -> Kind | None:
+        name = "" if entry is None else entry.text()
+        kind = self._kinds.get(name)
+        if entry is not None and kind is None and entry.kind == "str":
+            entry.fault(f'there is no kind "{name}".{suggestion(name, tuple(self._kinds))}')
+        return kind
+
+    def _credential(self, entry: Entry, kind: Kind | None, labels: Names) -> CredentialItem:
+        ways = file_values.shapes(kind)
+        part_names = tuple(dict.fromkeys(name for way in ways for name in (*way.needed, *way.optional)))
+        fields = entry.fields(("label", "weight", *part_names))
+        given = {name: part for name in part_names if (part := fields.get(name)) is not None}
+        if kind is not None and fields.is_mapping and not any(way.takes(given) for way in ways):
+            entry.fault(f"a credential of kind {kind.name} has {', or '.join(map(str, ways))}.")
+        label_entry, weight = fields.get("label"), fields.get("weight")
+        label = credentials.DEFAULT_LABEL if label_entry is None else checked(label_entry, credentials.check_label)
+        labels.claim(label_entry or entry, label)
+        return CredentialItem(
+            label=label,
+            parts={name: file_values.secret(part, self._environ) for name, part in given.items()},
+            weight=100 if weight is None else weight.integer(0, credentials.MAX_WEIGHT),
+        )
+
+    def _model(self, entry: Entry) -> ModelItem:
+        fields = entry.fields(("model", "type", "aliases", "routes", "cost", "price"))
+        name_entry, aliases = fields.need("model"), fields.get("aliases")
+        cost, price, targets = fields.get("cost"), fields.get("price"), Names("route")
+        name = checked(name_entry, deployments.check_model_name)
+        if name_entry is not None and name:
+            self._model_entries.append((name_entry, name))
+            if aliases is not None:
+                self._models_with_aliases.add(name)
+        return ModelItem(
+            name=name,
+            type=file_values.one_of(fields.need("type"), deployments.MODEL_TYPES),
+            aliases=_each(aliases, self._alias),
+            routes=_each(fields.get("routes"), lambda item: self._route(item, targets)),
+            cost_nano_by_meter=None if cost is None else file_values.amounts(cost),
+            price=None if price is None else _price(price),
+        )
+
+    def _alias(self, entry: Entry) -> str:
+        alias = checked(entry, deployments.check_model_name)
+        if alias:
+            self._alias_entries.append((entry, alias))
+        return alias
+
+    def _route(self, entry: Entry, targets: Names) -> RouteItem:
+        fields = entry.fields(("provider", "upstream_model", "weight", "priority"))
+        provider = fields.need("provider")
+        name = "" if provider is None else provider.text()
+        if provider is not None and name and name not in self._known_providers:
+            provider.fault(f'there is no provider "{name}".{suggestion(name, sorted(self._known_providers))}')
+        upstream_model = checked(fields.need("upstream_model"), deployments.check_model_name)
+        if name and upstream_model:
+            targets.claim(entry, (name, upstream_model))
+        weight, priority = fields.get("weight"), fields.get("priority")
+        return RouteItem(
+            provider=name,
+            upstream_model=upstream_model,
+            weight=100 if weight is None else weight.integer(0, deployments.MAX_WEIGHT),
+            priority=0 if priority is None else priority.integer(0, deployments.MAX_PRIORITY),
+        )
+
+    def _check_public_names(self) -> None:
+        """Each name that programs can ask for means one model: names, aliases, and those that stay in the hub."""
+        own = {name for _, name in self._model_entries}
+        kept_aliases = {
+            alias: owner
+            for alias, owner in self._state.alias_owners().items()
+            if not (self._is_pruning and (owner in self._models_with_aliases or owner not in own))
+        }
+        kept_models: Collection[str] = () if self._is_pruning else self._state.models.keys() - own
+        names = Names("name of a model, or alias,")
+        for entry, name in self._model_entries:
+            names.claim(entry, name)
+            if name in kept_aliases:
+                entry.fault(f'in the hub, "{name}" is an alias of model "{kept_aliases[name]}".')
+        for entry, alias in self._alias_entries:
+            names.claim(entry, alias)
+            if alias in kept_models:
+                entry.fault(f'there is a model "{alias}" in the hub.')
+
+    def _team(self, entry: Entry) -> TeamItem:
+        fields = entry.fields(("name", "keep_content_days", "credits", "members", "keys"))
+        name_entry, days, target = fields.need("name"), fields.get("keep_content_days"), fields.get("credits")
+        name, addresses, key_names = checked(name_entry, teams.check_name), Names("address"), Names("name of a key")
+        if name_entry is not None:
+            self._team_names.claim(name_entry, name)
+        members = _each(fields.get("members"), lambda item: _member(item, addresses))
+        return TeamItem(
+            name=name,
+            keep_content_days=None if days is None else days.integer(0, teams.MAX_KEEP_CONTENT_DAYS),
+            credits_nano=None if target is None else file_values.amount(target),
+            members=None if members is None else dict(members),
+            keys=_each(fields.get("keys"), lambda item: self._key(item, key_names)),
+        )
+
+    def _key(self, entry: Entry, names: Names) -> KeyItem:
+        fields = entry.fields(("name", "secret", "models", "expires", "strict"))
+        name_entry, given = fields.need("name"), fields.need("secret")
+        models, expires, strict = fields.get("models"), fields.get("expires"), fields.get("strict")
+        name = checked(name_entry, teams.check_name)
+        if name_entry is not None:
+            names.claim(name_entry, name)
+        secret = Secret("") if given is None else file_values.secret(given, self._environ)
+        if given is not None and secret.reveal():
+            file_values.tried(given, lambda: api_keys.check_given(secret))
+            self._key_secrets.claim(given, secret)
+        globs = ["*"] if models is None else [item.text() for item in models.items()]
+        if models is not None and models.kind == "seq" and all(item.kind == "str" for item in models.items()):
+            file_values.tried(models, lambda: api_keys.check_models(globs))
+        return KeyItem(
+            name=name,
+            secret=secret,
+            models=globs,
+            expires_at=None if expires is None else file_values.moment(expires),
+            is_strict=False if strict is None else strict.boolean(),
+            line=(given or entry).line,
+            path=(given or entry).path,
+        )
+
+
+def _each(entry: Entry | None, read_item: Callable[[Entry], _Item]) -> tuple[_Item, ...] | None:
+    """The items of a list; None where the file does not have the list."""
+    return None if entry is None else tuple(read_item(item) for item in entry.items())
+
+
+def _member(entry: Entry, addresses: Names) -> tuple[str, str]:
+    fields = entry.fields(("email", "role"))
+    email_entry, role = fields.need("email"), fields.get("role")
+    email = checked(email_entry, _check_email)
+    addresses.claim(email_entry or entry, email)
+    return email, "member" if role is None else file_values.one_of(role, teams.ROLES)
+
+
+def _check_email(email: str) -> str:
+    """In lower case, as users are stored."""
+    if not _EMAIL.fullmatch(email):
+        raise BadValue(f'"{email}" is not an e-mail address.', param="email")
+    return email.lower()
+
+
+def _price(entry: Entry) -> PriceItem:
+    fields = entry.fields(("markup_percent", *file_values.RATED_METERS))
+    percent = fields.get("markup_percent")
+    by_meter = {meter: file_values.amount(value) for meter, value in fields.items() if meter != "markup_percent"}
+    if percent is not None and by_meter:
+        entry.fault("a price is either markup_percent or explicit units, not both.")
+    return PriceItem(None if percent is None else file_values.markup(percent), by_meter)

@@ -1,0 +1,49 @@
+"""Every column that holds sealed texts. A test walks the schema and fails when a `sealed…` column is missing here."""
+
+from __future__ import annotations
+
+from app.base.resealing import SealedColumn
+from app.base.vault import Place
+from app.domain.calls.models import CallContent, IdempotentAnswer
+from app.domain.catalog.models import Credential
+from app.domain.identity.models import HubSetting
+
+
+def _of_credential(row: Credential) -> Place:
+    return Place("credential", "sealed", row=row.id)
+
+
+def _of_setting(row: HubSetting) -> Place:
+    return Place("hub_setting", "value", row=row.key)
+
+
+def of_request(row: CallContent) -> Place:
+    return Place("call_content", "sealed_request", row=row.call_id, team=row.team_id)
+
+
+def of_answer(row: CallContent) -> Place:
+    return Place("call_content", "sealed_answer", row=row.call_id, team=row.team_id)
+
+
+def _of_idempotent(row: IdempotentAnswer) -> Place:
+    return Place("idempotent_answer", "sealed_answer", row=row.call_id)
+
+
+SEALED = (
+    SealedColumn(
+        model=HubSetting,
+        key=HubSetting.key,
+        column=HubSetting.value,
+        place=_of_setting,
+        only=frozenset({"vault.canary", "keys.pepper"}),
+    ),
+    SealedColumn(model=Credential, key=Credential.id, column=Credential.sealed, place=_of_credential),
+    SealedColumn(model=CallContent, key=CallContent.call_id, column=CallContent.sealed_request, place=of_request),
+    SealedColumn(model=CallContent, key=CallContent.call_id, column=CallContent.sealed_answer, place=of_answer),
+    SealedColumn(
+        model=IdempotentAnswer,
+        key=IdempotentAnswer.digest,
+        column=IdempotentAnswer.sealed_answer,
+        place=_of_idempotent,
+    ),
+)

@@ -1,0 +1,279 @@
+"""Taps: they let an answer's bytes through and read from them what the record needs.
+
+A stream is cut into its events, because the last ones are held back until the call is settled, the usage chunk that the
+client did not ask for is withheld, and an error in the middle must not carry the provider's own text. Everything else goes
+through byte for byte.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+MAX_EVENT_BYTES = 1024 * 1024
+"""Longer events are refused, except where pictures or sound travel in them."""
+MAX_MEDIA_EVENT_BYTES = 32 * 1024 * 1024
+_MAX_GARBAGE_EVENTS = 10
+_DONE = b"[DONE]"
+
+
+class BrokenStream(Exception):
+    """The provider's stream cannot be followed further; the text is for the record."""
+
+
+class _Something(Struct, gc=False):
+    """An object whose content is read later, and only if it is there."""
+
+
+class _Delta(Struct, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: Raw = Raw(b"")
+
+
+class _Choice(Struct, gc=False):
+    finish_reason: str | None = None
+    delta: _Delta | None = None
+    text: str | None = None
+
+
+class _Event(Struct, gc=False):
+    id: str | None = None
+    type: str | None = None
+    choices: tuple[_Choice, ...] | UnsetType = UNSET
+    usage: _Something | None = None
+    error: _Something | str | None = None
+
+
+class _LooseEvent(Struct, gc=False):
+    """The same, believing less: for events whose choices are not as documented."""
+
+    choices: list[Any] | UnsetType = UNSET
+    usage: _Something | None = None
+    error: Any = None
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_loose = msgspec.json.Decoder(_LooseEvent).decode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class StreamTap:
+    """Follows one SSE stream. `feed` gives what may go to the client now; `tail` is what waits for the settlement."""
+
+    def __init__(self, *, wants_usage: bool, asks_usage: bool, carries_media: bool = False) -> None:
+        self._withholds_usage = asks_usage and not wants_usage
+        self._asks_usage = asks_usage
+        self._pieces: list[bytes] = []
+        self._held_bytes = 0
+        self._max_event = MAX_MEDIA_EVENT_BYTES if carries_media else MAX_EVENT_BYTES
+        self._garbage = 0
+        self.upstream_id: str | None = None
+        self.usage: Raw | None = None
+        self.error: Raw | None = None
+        """The provider's error event, if one came; nothing after it is passed on."""
+        self.finish_reason: str | None = None
+        self.is_complete = False
+        """Whether the provider said that this was all."""
+        self.characters = 0
+        """Of text, reasoning and tool arguments that went by, for the estimate when no usage comes."""
+        self.tail = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Raises `BrokenStream` for an event beyond all bounds or too much that is not JSON."""
+        if not self._pieces and chunk.endswith(b"\n\n") and chunk.find(b"\n") == len(chunk) - 2:
+            # The usual piece: one event on one line.
+            data = chunk[6:-2] if chunk.startswith(b"data: ") else _data_of(chunk)
+            return chunk if self._look(chunk, data) else b""
+        if self.error is not None:
+            return b""
+        self._pieces.append(chunk)
+        self._held_bytes += len(chunk)
+        if b"\n" not in chunk and b"\r" not in chunk:
+            self._check_size()
+            return b""
+        data = b"".join(self._pieces)
+        if b"\r" in data:
+            data = _plain_line_ends(data)
+        cut = data.rfind(b"\n\n")
+        if cut < 0:
+            self._keep(data)
+            return b""
+        self._keep(data[cut + 2 :])
+        return self._pass(data[: cut + 2])
+
+    def finish(self) -> bytes:
+        """The stream has ended: what is left, if it is a whole event."""
+        rest = b"".join(self._pieces).strip(b"\r\n")
+        self._pieces, self._held_bytes = [], 0
+        return self._pass(rest + b"\n\n") if rest and self.error is None else b""
+
+    def _keep(self, rest: bytes) -> None:
+        self._pieces = [rest] if rest else []
+        self._held_bytes = len(rest)
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if self._held_bytes > self._max_event:
+            raise BrokenStream(f"an event of more than {self._max_event} bytes")
+
+    def _pass(self, events: bytes) -> bytes:
+        """Look at each event of a piece that ends with one."""
+        return b"".join([event + b"\n\n" for event in events[:-2].split(b"\n\n") if self._look(event, _data_of(event))])
+
+    def _look(self, event: bytes, data: bytes | None) -> bool:
+        """Read one event; whether it goes to the client now."""
+        if data is None or self.error is not None:
+            return self.error is None
+        if data == _DONE:
+            self.is_complete = True
+            self.tail += b"data: [DONE]\n\n"
+            return False
+        try:
+            return self._read(event, data, _decode_event(data))
+        except msgspec.ValidationError:
+            return self._read_loose(event, data)
+        except msgspec.DecodeError:
+            return self._refuse_garbage()
+
+    def _read(self, event: bytes, data: bytes, seen: _Event) -> bool:
+        if seen.error is not None:
+            return self._stop_at_error(data)
+        if self.upstream_id is None:
+            self.upstream_id = seen.id
+        choices = seen.choices
+        if choices is UNSET:
+            if seen.type is not None and seen.type.endswith((".completed", ".done")):
+                self.is_complete = True
+        else:
+            for choice in choices:
+                if choice.finish_reason is not None:
+                    self.finish_reason = choice.finish_reason
+                    self.is_complete = True
+                delta = choice.delta
+                if delta is not None:
+                    if delta.content is not None:
+                        self.characters += len(delta.content)
+                    else:
+                        thought = delta.reasoning_content or delta.reasoning
+                        self.characters += len(bytes(delta.tool_calls)) if thought is None else len(thought)
+                elif choice.text is not None:
+                    self.characters += len(choice.text)
+        if seen.usage is not None:
+            return self._read_usage(event, data, has_choices=choices is not UNSET and len(choices) > 0)
+        return True
+
+    def _read_loose(self, event: bytes, data: bytes) -> bool:
+        try:
+            seen = _decode_loose(data)
+        except msgspec.DecodeError:
+            return self._refuse_garbage()
+        if seen.error is not None:
+            return self._stop_at_error(data)
+        if seen.usage is not None:
+            return self._read_usage(event, data, has_choices=seen.choices is not UNSET and len(seen.choices) > 0)
+        return True
+
+    def _stop_at_error(self, data: bytes) -> bool:
+        self.error = _decode_fields(data)["error"].copy()
+        return False
+
+    def _read_usage(self, event: bytes, data: bytes, *, has_choices: bool) -> bool:
+        """Counts are cumulative where they come more than once: the last report is the one that counts."""
+        # Raw points into the whole event; a copy keeps only the report.
+        self.usage = _decode_fields(data)["usage"].copy()
+        if has_choices or not self._asks_usage:
+            return True
+        if not self._withholds_usage:
+            self.tail += event.rstrip(b"\n") + b"\n\n"
+        return False
+
+    def _refuse_garbage(self) -> bool:
+        self._garbage += 1
+        if self._garbage > _MAX_GARBAGE_EVENTS:
+            raise BrokenStream("events that are not JSON")
+        return False
+
+
+def _plain_line_ends(data: bytes) -> bytes:
+    """CR LF and CR as LF. A CR at the very end stays: its LF may still come."""
+    if data.endswith(b"\r"):
+        return _plain_line_ends(data[:-1]) + b"\r"
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _data_of(event: bytes) -> bytes | None:
+    """The data of one event; None for a comment or an event without any."""
+    if event.startswith(b"data:") and b"\n" not in event.rstrip(b"\n"):
+        return event[5:].strip()
+    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines).strip() if lines else None
+
+
+class _AnswerChoice(Struct):
+    finish_reason: str | None = None
+
+
+class _Answer(Struct):
+    id: str | None = None
+    choices: list[_AnswerChoice] | None = None
+    data: list[Raw] | None = None
+    usage: Raw = Raw(b"null")
+    error: Raw = Raw(b"null")
+    duration: float | None = None
+
+
+class AnswerFacts(Struct, frozen=True, kw_only=True):
+    """What the record needs of an answer that came in one piece."""
+
+    upstream_id: str | None = None
+    finish_reason: str | None = None
+    usage: Raw | None = None
+    error: Raw | None = None
+    """Some providers answer 200 with an error inside."""
+    items: int = 0
+    """Pictures or vectors in `data`."""
+    seconds: float | None = None
+    """Duration of transcribed sound, where it is said outside of the usage."""
+    is_json: bool = True
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+def read_answer(content: bytes) -> AnswerFacts:
+    """Never fails: what is not there or not as documented is None, and `is_json` says whether it was JSON at all."""
+    try:
+        answer = _decode_answer(content)
+    except msgspec.ValidationError:
+        return _read_loosely(content)
+    except (msgspec.DecodeError, RecursionError):
+        return AnswerFacts(is_json=False)
+    return AnswerFacts(
+        upstream_id=answer.id,
+        finish_reason=answer.choices[0].finish_reason if answer.choices else None,
+        usage=_present(answer.usage),
+        error=_present(answer.error) if not answer.choices and not answer.data else None,
+        items=len(answer.data) if answer.data is not None else 0,
+        seconds=answer.duration,
+    )
+
+
+def _read_loosely(content: bytes) -> AnswerFacts:
+    try:
+        fields = msgspec.json.decode(content, type=dict[str, Raw])
+    except msgspec.DecodeError:
+        # Valid JSON that is not an object.
+        return AnswerFacts()
+    return AnswerFacts(
+        usage=_present(fields.get("usage")),
+        error=_present(fields.get("error")) if "choices" not in fields else None,
+    )
+
+
+def _present(raw: Raw | None) -> Raw | None:
+    """`null` and absent are the same here."""
+    return None if raw is None or bytes(raw) == b"null" else raw

@@ -1,0 +1,5 @@
+"""`python -m bench`: the speed and memory of the hub beside nginx."""
+
+from bench.cli import main
+
+main()
