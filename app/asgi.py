@@ -67,14 +67,14 @@ def create_app(settings: Settings) -> MountPoint:
         await litestar.state.openai_door(scope, receive, send)
 
     litestar = Litestar(
-        route_handlers=[openai_api, *doors.CONTROLLERS],
+        route_handlers=[openai_api, *doors.doors()],
         lifespan=[lifespan],
         dependencies={
             name: Provide(give, sync_to_thread=False)
             for name, give in {"settings": _settings, "db": _db, "gateway": _gateway}.items()
         },
         exception_handlers=doors.EXCEPTION_HANDLERS,
-        template_config=doors.template_config(settings),
+        template_config=doors.template_config(),
         openapi_config=None,
         logging_config=None,
     )

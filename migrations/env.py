@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the versions on the connection that `app.ops.migrate` hands over."""
+"""Alembic's entry: runs the versions on the connection that `app.base.migrations` hands over."""
 
 from __future__ import annotations
 

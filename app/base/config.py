@@ -19,6 +19,9 @@ LogFormat = Literal["auto", "json", "console"]
 
 MEBIBYTE = 1024 * 1024
 
+FILE_PREFIXES = ("HUB_SECRET_", "HUB_KEY_")
+"""Names that `hub export` puts in the place of secrets: values for `hub apply`, not settings."""
+
 _Number = TypeVar("_Number", int, float)
 
 
@@ -140,7 +143,11 @@ class _Reader:
         return value
 
     def refuse_unknown(self) -> None:
-        unknown = sorted(name for name in self._environ if name.startswith("HUB_") and name not in self._known)
+        unknown = sorted(
+            name
+            for name in self._environ
+            if name.startswith("HUB_") and not name.startswith(FILE_PREFIXES) and name not in self._known
+        )
         if unknown:
             raise BadValue(
                 f"There is no setting {unknown[0]}. The settings are listed in .env.example.", param=unknown[0]

@@ -1,8 +1,8 @@
 """The group-commit writer on PostgreSQL: one asyncpg connection, one task.
 
 A connection that breaks is opened again; the batch that was under way is tried again. Its postings are made so that a
-second run changes nothing (an insert by primary key, an update of a row still running), because the first commit may have
-arrived although its answer did not.
+second run changes nothing (an insert by primary key, an update of a row still running), because the first commit may
+have arrived although its answer did not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from app.base.config import Settings
 from app.base.db import plain_postgres_url
-from app.base.writer import MAX_BATCH, AlreadyThere, Posting, Refused, Step, Writer
+from app.base.writer import AlreadyThere, Outcomes, Posting, Refused, Run, Statement, Step, Values, Writer, runs
 
 GIVE_UP_SECONDS = 600
 _RETRY_EVERY_SECONDS = 0.2
@@ -38,32 +38,28 @@ _TRANSIENT = (
     asyncpg.QueryCanceledError,
     asyncpg.InsufficientResourcesError,
 )
+_OF_ONE_POSTING = (Refused, asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
+"""What one posting can cause; the others of its batch are good."""
+
+_dialect = asyncpg_dialect()
 
 
 class PostgresWriter(Writer):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._url = plain_postgres_url(settings)
-        self._dialect = asyncpg_dialect()
-        self._queue: asyncio.Queue[Posting | None] = asyncio.Queue()
         self._connection: asyncpg.Connection[Any] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._is_stopping = False
 
     async def start(self) -> None:
         self._connection = await self._connect()
-        self._task = asyncio.create_task(self._run(), name="hub-writer")
 
-    async def close(self) -> None:
-        self._is_stopping = True
-        self._queue.put_nowait(None)
-        if self._task is not None:
-            await self._task
+    def _submit(self, batch: list[Posting]) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._work(batch))
+
+    async def _shut(self) -> None:
         if self._connection is not None:
             await self._connection.close()
-
-    def _submit(self, posting: Posting) -> None:
-        self._queue.put_nowait(posting)
 
     async def _connect(self) -> asyncpg.Connection[Any]:
         return await asyncpg.connect(
@@ -73,94 +69,78 @@ class PostgresWriter(Writer):
             server_settings={"application_name": "hub-writer", "synchronous_commit": "on", "lock_timeout": "2s"},
         )
 
-    async def _run(self) -> None:
-        is_open = True
-        while is_open:
-            first = await self._queue.get()
-            if first is None:
-                return
-            batch = [first]
-            while len(batch) < MAX_BATCH and not self._queue.empty():
-                posting = self._queue.get_nowait()
-                if posting is None:
-                    is_open = False
-                    break
-                batch.append(posting)
-            self._finish(await self._commit(batch))
+    async def _work(self, batch: list[Posting]) -> None:
+        try:
+            outcomes = await self._commit(batch)
+        except Exception as failure:  # a fault of ours must not leave the callers waiting
+            outcomes = [(posting, failure) for posting in batch]
+        self._finish(outcomes)
 
-    async def _commit(self, batch: list[Posting]) -> list[tuple[Posting, BaseException | None]]:
+    async def _commit(self, batch: list[Posting]) -> Outcomes:
         give_up_at = time.monotonic() + GIVE_UP_SECONDS
         while True:
             try:
                 return await self._transaction(batch)
             except (*_LOST, *_TRANSIENT) as failure:
-                if time.monotonic() > give_up_at or self._is_stopping:
+                if time.monotonic() > give_up_at or self.is_closing:
                     return [(posting, failure) for posting in batch]
-                _log.warning("writer.waiting", reason=type(failure).__name__, waiting=self._waiting)
+                _log.warning("writer.waiting", reason=type(failure).__name__, waiting=self.waiting)
                 if isinstance(failure, _LOST):
-                    await self._drop_connection()
+                    self._drop_connection()
                 await asyncio.sleep(_RETRY_EVERY_SECONDS)
 
-    async def _drop_connection(self) -> None:
+    def _drop_connection(self) -> None:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
 
-    async def _transaction(self, batch: list[Posting]) -> list[tuple[Posting, BaseException | None]]:
+    async def _transaction(self, batch: list[Posting]) -> Outcomes:
         if self._connection is None:
             self._connection = await self._connect()
         connection = self._connection
-        postings = [posting for posting in batch if not posting.is_withdrawn]
-        with contextlib.suppress(Refused, asyncpg.IntegrityConstraintViolationError, asyncpg.DataError):
+        with contextlib.suppress(*_OF_ONE_POSTING):
             async with connection.transaction():
-                for run in _runs(postings):
-                    await self._run_together(connection, run)
+                for run in runs([posting for posting in batch if not posting.is_withdrawn]):
+                    await _execute(connection, run)
             return [(posting, None) for posting in batch]
-        return await self._one_by_one(connection, batch)
-
-    async def _one_by_one(
-        self, connection: asyncpg.Connection[Any], batch: list[Posting]
-    ) -> list[tuple[Posting, BaseException | None]]:
-        """Again, each posting in a savepoint of its own: the bad one fails alone."""
-        outcomes: list[tuple[Posting, BaseException | None]] = []
-        async with connection.transaction():
-            for posting in batch:
-                failure: BaseException | None = None
-                if not posting.is_withdrawn:
-                    try:
-                        async with connection.transaction():
-                            for step in posting.steps:
-                                await self._run_together(connection, [step])
-                    except (Refused, asyncpg.IntegrityConstraintViolationError, asyncpg.DataError) as error:
-                        failure = AlreadyThere() if isinstance(error, asyncpg.UniqueViolationError) else error
-                outcomes.append((posting, failure))
-        return outcomes
-
-    async def _run_together(self, connection: asyncpg.Connection[Any], steps: list[Step]) -> None:
-        """Steps of one statement in one round trip; a guarded step alone, for its row count."""
-        sql, names = steps[0].statement.sql(self._dialect)
-        if len(steps) > 1:
-            await connection.executemany(sql, [[step.values[name] for name in names] for step in steps])
-            return
-        step = steps[0]
-        status = await connection.execute(sql, *[step.values[name] for name in names])
-        if step.must_touch is not None and int(status.rsplit(" ", 1)[-1]) != step.must_touch:
-            raise Refused(step)
+        return await _one_by_one(connection, batch)
 
 
-def _runs(postings: list[Posting]) -> list[list[Step]]:
-    """All steps in order, neighbours of the same unguarded statement together."""
-    runs: list[list[Step]] = []
-    for posting in postings:
-        for step in posting.steps:
-            last = runs[-1][-1] if runs else None
-            if (
-                last is not None
-                and last.statement is step.statement
-                and last.must_touch is None
-                and step.must_touch is None
-            ):
-                runs[-1].append(step)
-            else:
-                runs.append([step])
-    return runs
+async def _one_by_one(connection: asyncpg.Connection[Any], batch: list[Posting]) -> Outcomes:
+    """Again, each posting in a savepoint of its own: the bad one fails alone."""
+    outcomes: list[tuple[Posting, BaseException | None]] = []
+    async with connection.transaction():
+        for posting in batch:
+            failure: BaseException | None = None
+            if not posting.is_withdrawn:
+                try:
+                    async with connection.transaction():
+                        for step in posting.steps:
+                            await _execute_step(connection, step)
+                except _OF_ONE_POSTING as error:
+                    failure = AlreadyThere() if isinstance(error, asyncpg.UniqueViolationError) else error
+            outcomes.append((posting, failure))
+    return outcomes
+
+
+async def _execute(connection: asyncpg.Connection[Any], run: Run) -> None:
+    if run.steps:
+        await _execute_step(connection, run.steps[0])
+        return
+    sql, names = run.statement.sql(_dialect)
+    await connection.executemany(sql, [_in_places(run.statement, names, values) for values in run.rows])
+
+
+async def _execute_step(connection: asyncpg.Connection[Any], step: Step) -> None:
+    sql, names = step.statement.sql(_dialect)
+    status = await connection.execute(sql, *_in_places(step.statement, names, step.values))
+    if step.must_touch is not None and int(status.rsplit(" ", 1)[-1]) != step.must_touch:
+        raise Refused(step)
+
+
+def _in_places(statement: Statement, names: tuple[str, ...], values: Values) -> Values:
+    """The values in the order in which PostgreSQL numbers its parameters."""
+    if names == statement.names:
+        return values
+    by_name = dict(zip(statement.names, values, strict=True))
+    return [by_name[name] for name in names]

@@ -1,5 +1,8 @@
 """The group-commit writer on SQLite: one thread, one connection, the only one of the process that checkpoints.
 
+Each call into SQLite gives Python's lock away and has to win it back from a busy event loop, so what counts is their
+number: rows of one statement go in together, as one JSON array that SQLite unfolds itself.
+
 A database that does not answer (locked by another process, a full disk) fails no posting at once: a batch is tried again
 until `GIVE_UP_SECONDS` have passed, because a record that waits is better than a record that is lost.
 """
@@ -8,16 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import re
 import sqlite3
 import threading
 import time
-from typing import Any
 
+import msgspec
 import structlog
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from app.base.db import BUSY_TIMEOUT_MS, Database
-from app.base.writer import MAX_BATCH, AlreadyThere, Posting, Refused, Step, Writer
+from app.base.writer import AlreadyThere, Outcomes, Posting, Refused, Run, Statement, Step, Writer, runs
 
 GIVE_UP_SECONDS = 600
 _RETRY_EVERY_SECONDS = 0.2
@@ -31,10 +35,15 @@ _OF_ONE_POSTING = (
     sqlite3.DataError,
     sqlite3.ProgrammingError,
     sqlite3.InterfaceError,
+    UnicodeEncodeError,
+    msgspec.MsgspecError,
 )
 """What one posting can cause; the others of its batch are good."""
 
 _TRANSIENT = ("locked", "busy", "full", "disk i/o error", "readonly", "unable to open")
+
+_dialect = SQLiteDialect(paramstyle="named")
+_encode = msgspec.json.Encoder().encode
 
 
 class SqliteWriter(Writer):
@@ -42,12 +51,12 @@ class SqliteWriter(Writer):
         super().__init__()
         self._path = db.sqlite_path
         self._lock = db.write_lock
-        self._queue: queue.SimpleQueue[Posting | None] = queue.SimpleQueue()
-        self._dialect = SQLiteDialect(paramstyle="named")
-        self._thread = threading.Thread(target=self._run, name="hub-writer", daemon=True)
+        self._batches: queue.SimpleQueue[list[Posting] | None] = queue.SimpleQueue()
+        self._together: dict[int, str] = {}
+        """Statement → its text for many rows."""
+        self._thread = threading.Thread(target=self._work, name="hub-writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened: asyncio.Future[None] | None = None
-        self._stopping = threading.Event()
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -55,15 +64,14 @@ class SqliteWriter(Writer):
         self._thread.start()
         await self._opened
 
-    async def close(self) -> None:
-        self._queue.put(None)
-        self._stopping.set()
+    def _submit(self, batch: list[Posting]) -> None:
+        self._batches.put(batch)
+
+    async def _shut(self) -> None:
+        self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    def _submit(self, posting: Posting) -> None:
-        self._queue.put(posting)
-
-    def _run(self) -> None:
+    def _work(self) -> None:
         """The thread: open, then batch after batch until the end mark."""
         assert self._loop is not None and self._opened is not None
         try:
@@ -72,12 +80,8 @@ class SqliteWriter(Writer):
             self._loop.call_soon_threadsafe(self._opened.set_exception, failure)
             return
         self._loop.call_soon_threadsafe(self._opened.set_result, None)
-        is_open = True
-        while is_open:
-            batch, is_open = self._next_batch()
-            if batch:
-                outcomes = self._commit(connection, batch)
-                self._loop.call_soon_threadsafe(self._finish, outcomes)
+        while (batch := self._batches.get()) is not None:
+            self._loop.call_soon_threadsafe(self._finish, self._commit(connection, batch))
         connection.close()
 
     def _open(self) -> sqlite3.Connection:
@@ -93,46 +97,24 @@ class SqliteWriter(Writer):
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    def _next_batch(self) -> tuple[list[Posting], bool]:
-        """Wait for one posting, take all others that wait. False: the end mark was seen."""
-        first = self._queue.get()
-        if first is None:
-            return [], False
-        batch = [first]
-        while len(batch) < MAX_BATCH:
-            try:
-                posting = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if posting is None:
-                return batch, False
-            batch.append(posting)
-        return batch, True
-
-    def _commit(
-        self, connection: sqlite3.Connection, batch: list[Posting]
-    ) -> list[tuple[Posting, BaseException | None]]:
+    def _commit(self, connection: sqlite3.Connection, batch: list[Posting]) -> Outcomes:
         give_up_at = time.monotonic() + GIVE_UP_SECONDS
         while True:
             try:
                 return self._transaction(connection, batch)
             except sqlite3.OperationalError as failure:
                 is_transient = any(word in str(failure).lower() for word in _TRANSIENT)
-                if not is_transient or time.monotonic() > give_up_at or self._stopping.is_set():
+                if not is_transient or time.monotonic() > give_up_at or self.is_closing:
                     return [(posting, failure) for posting in batch]
-                _log.warning("writer.waiting", reason=str(failure), waiting=self._waiting)
-                self._stopping.wait(_RETRY_EVERY_SECONDS)
+                _log.warning("writer.waiting", reason=str(failure), waiting=self.waiting)
+                time.sleep(_RETRY_EVERY_SECONDS)
 
-    def _transaction(
-        self, connection: sqlite3.Connection, batch: list[Posting]
-    ) -> list[tuple[Posting, BaseException | None]]:
+    def _transaction(self, connection: sqlite3.Connection, batch: list[Posting]) -> Outcomes:
         with self._lock:
-            postings = [posting for posting in batch if not posting.is_withdrawn]
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                for posting in postings:
-                    for step in posting.steps:
-                        self._run_step(connection, step)
+                for run in runs([posting for posting in batch if not posting.is_withdrawn]):
+                    self._execute(connection, run)
                 connection.execute("COMMIT")
                 return [(posting, None) for posting in batch]
             except _OF_ONE_POSTING:
@@ -143,9 +125,7 @@ class SqliteWriter(Writer):
                 raise
             return self._one_by_one(connection, batch)
 
-    def _one_by_one(
-        self, connection: sqlite3.Connection, batch: list[Posting]
-    ) -> list[tuple[Posting, BaseException | None]]:
+    def _one_by_one(self, connection: sqlite3.Connection, batch: list[Posting]) -> Outcomes:
         """Again, each posting in a savepoint of its own: the bad one fails alone."""
         outcomes: list[tuple[Posting, BaseException | None]] = []
         connection.execute("BEGIN IMMEDIATE")
@@ -156,7 +136,7 @@ class SqliteWriter(Writer):
                     connection.execute("SAVEPOINT posting")
                     try:
                         for step in posting.steps:
-                            self._run_step(connection, step)
+                            self._execute_step(connection, step)
                     except _OF_ONE_POSTING as error:
                         connection.execute("ROLLBACK TO posting")
                         failure = AlreadyThere() if _is_unique_violation(error) else error
@@ -169,12 +149,36 @@ class SqliteWriter(Writer):
             raise
         return outcomes
 
-    def _run_step(self, connection: sqlite3.Connection, step: Step) -> None:
-        sql, _ = step.statement.sql(self._dialect)
-        values: Any = step.values
-        touched = connection.execute(sql, values).rowcount
+    def _execute(self, connection: sqlite3.Connection, run: Run) -> None:
+        if run.steps:
+            self._execute_step(connection, run.steps[0])
+            return
+        together = self._together.get(id(run.statement))
+        if together is None:
+            together = self._together[id(run.statement)] = _for_many_rows(run.statement)
+        connection.execute(together, (_encode(run.rows).decode(),))
+
+    def _execute_step(self, connection: sqlite3.Connection, step: Step) -> None:
+        statement = step.statement
+        touched = connection.execute(
+            statement.sql(_dialect)[0], dict(zip(statement.names, step.values, strict=True))
+        ).rowcount
         if step.must_touch is not None and touched != step.must_touch:
             raise Refused(step)
+
+
+def _for_many_rows(statement: Statement) -> str:
+    """The statement over a JSON array of rows: each parameter becomes an element of the row at hand."""
+    sql = statement.sql(_dialect)[0]
+    places = {name: f"(batch.value ->> {number})" for number, name in enumerate(statement.names)}
+    sql = re.sub(r":(\w+)", lambda found: places[found[1]], sql)
+    source = "FROM json_each(?) AS batch"
+    if sql.startswith("INSERT"):
+        head, _, values = sql.partition(" VALUES (")
+        # WHERE true: without it SQLite could read a following ON as the join's.
+        return f"{head} SELECT {values.rstrip().removesuffix(')')} {source} WHERE true"
+    head, _, condition = sql.partition(" WHERE ")
+    return f"{head} {source} WHERE {condition}"
 
 
 def _is_unique_violation(error: Exception) -> bool:

@@ -56,6 +56,9 @@ class KeyRing(Struct, frozen=True):
 
     keys: tuple[tuple[str, bytes], ...]
 
+    def __repr__(self) -> str:
+        return f"KeyRing({', '.join(key_id for key_id, _ in self.keys)})"
+
     @property
     def primary_id(self) -> str:
         return self.keys[0][0]

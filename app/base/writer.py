@@ -1,9 +1,9 @@
 """The group-commit writer: call records, and with the money issue every movement of credits, go through here.
 
-Callers hand over a `Posting` (a few statements that belong together) and await its commit. The writer takes all
-postings that wait, runs them in one transaction and wakes their callers after the commit. When a transaction fails, its
-postings run again one by one, so that only the bad one fails. A step may demand how many rows it must touch; a posting
-whose step touches another number is undone and raises `Refused`: that is how a guarded UPDATE says no.
+Callers hand over a `Posting` (a few statements that belong together) and await its commit. While one batch is being
+committed the next gathers, so under load a transaction carries many postings, and a single one waits for nobody. When a
+transaction fails, its postings run again one by one, so that only the bad one fails. A step may demand how many rows it
+must touch; a posting whose step touches another number is undone and raises `Refused`: so a guarded UPDATE says no.
 
 Statements are SQLAlchemy Core, compiled once per database; the values are plain (int, str, bytes, None).
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -21,22 +21,31 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from app.base.errors import Busy
 
-MAX_BATCH = 256
+MAX_BATCH = 512
 MAX_WAITING = 10_000
 """Postings that may wait. Each running call has at most two, so calls are refused long before."""
 
+Values = Sequence[Any]
+Outcomes = Sequence[tuple["Posting", BaseException | None]]
+
 
 class Statement:
-    """An INSERT, UPDATE or DELETE whose parameters are given by name."""
+    """An INSERT, UPDATE or DELETE. `names` are its parameters in the order in which a step gives their values.
 
-    __slots__ = ("_compiled", "clause")
+    Steps of an independent statement may run together with those of other postings, in one go and in any order: they
+    touch rows that no other posting of the batch touches, and their values are text, integers or None.
+    """
 
-    def __init__(self, clause: Executable) -> None:
+    __slots__ = ("_compiled", "clause", "is_independent", "names")
+
+    def __init__(self, clause: Executable, names: Sequence[str], *, is_independent: bool = False) -> None:
         self.clause = clause
+        self.names = tuple(names)
+        self.is_independent = is_independent
         self._compiled: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def sql(self, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
-        """The text for one database, and the names of its positional parameters in order."""
+        """The text for one database, and the names of its parameters in the order of their places."""
         found = self._compiled.get(dialect.name)
         if found is None:
             compiled = self.clause.compile(dialect=dialect)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
@@ -47,8 +56,33 @@ class Statement:
 
 class Step(Struct, frozen=True):
     statement: Statement
-    values: Mapping[str, Any]
+    values: Values
     must_touch: int | None = None
+
+
+class Run(Struct, frozen=True):
+    """Rows for one statement that go to the database together."""
+
+    statement: Statement
+    rows: list[Values]
+    steps: list[Step]
+
+
+def runs(postings: Sequence[Posting]) -> list[Run]:
+    """All steps, those of one independent statement together, the others each alone and in their order."""
+    ordered: list[Run] = []
+    open_runs: dict[int, Run] = {}
+    for posting in postings:
+        for step in posting.steps:
+            if not step.statement.is_independent or step.must_touch is not None:
+                ordered.append(Run(step.statement, [step.values], [step]))
+                continue
+            run = open_runs.get(id(step.statement))
+            if run is None:
+                run = open_runs[id(step.statement)] = Run(step.statement, [], [])
+                ordered.append(run)
+            run.rows.append(step.values)
+    return ordered
 
 
 class Refused(Exception):
@@ -76,32 +110,60 @@ class Posting:
 
 
 class Writer(ABC):
-    """What both databases' writers share: the door with its bound. One per process."""
+    """What both databases' writers share: the door with its bound, and the gathering. One per process."""
 
     def __init__(self) -> None:
         self._waiting = 0
+        self._gathered: list[Posting] = []
+        self._is_committing = False
+        self._is_closed = False
+        self._idle: asyncio.Event | None = None
 
     @property
     def waiting(self) -> int:
         """Postings handed over and not yet committed: the queue depth of the metrics."""
         return self._waiting
 
-    def post(self, *steps: Step) -> Posting:
+    def post(self, *steps: Step, must_take: bool = False) -> Posting:
         """Hand over a posting; `await posting.done` for its commit.
 
+        `must_take` is for the end of something whose beginning was taken: there is one end to each, so the bound on
+        beginnings bounds them too.
+
         Raises:
-            Busy: `MAX_WAITING` postings wait already. Nothing was taken.
+            Busy: `MAX_WAITING` postings wait already, or the writer is closed. Nothing was taken.
         """
-        if self._waiting >= MAX_WAITING:
+        if self._is_closed or (self._waiting >= MAX_WAITING and not must_take):
             raise Busy("The hub's database does not keep up. Try again in a moment.", code="database_busy")
-        posting = Posting(steps, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        posting = Posting(steps, loop.create_future())
         self._waiting += 1
-        self._submit(posting)
+        self._gathered.append(posting)
+        if not self._is_committing and len(self._gathered) == 1:
+            # At the end of this turn of the loop: what else is posted in it comes along.
+            loop.call_soon(self._commit_gathered)
         return posting
 
-    def _finish(self, outcomes: Sequence[tuple[Posting, BaseException | None]]) -> None:
-        """Wake the callers of a batch. Runs on the event loop."""
+    async def close(self) -> None:
+        """Commit what waits, then close. Later postings are refused."""
+        self._is_closed = True
+        self._idle = asyncio.Event()
+        if self._waiting:
+            await self._idle.wait()
+        await self._shut()
+
+    def _commit_gathered(self) -> None:
+        if self._is_committing or not self._gathered:
+            return
+        batch, self._gathered = self._gathered[:MAX_BATCH], self._gathered[MAX_BATCH:]
+        self._is_committing = True
+        self._submit(batch)
+
+    def _finish(self, outcomes: Outcomes) -> None:
+        """Wake the callers of a batch and begin the next. Runs on the event loop."""
+        self._is_committing = False
         self._waiting -= len(outcomes)
+        self._commit_gathered()
         for posting, failure in outcomes:
             if posting.done.done():
                 continue
@@ -111,17 +173,25 @@ class Writer(ABC):
                 posting.done.set_exception(failure)
                 # A caller that left does not collect its failure; asyncio need not complain about that.
                 posting.done.exception()
+        if self._idle is not None and not self._waiting:
+            self._idle.set()
 
-    @abstractmethod
-    def _submit(self, posting: Posting) -> None: ...
+    @property
+    def is_closing(self) -> bool:
+        """From here on a batch that fails is not tried for long."""
+        return self._is_closed
 
     @abstractmethod
     async def start(self) -> None:
         """Open the connection. Raises what the driver raises when the database is not there."""
 
     @abstractmethod
-    async def close(self) -> None:
-        """Commit what waits, then close. Later postings are refused."""
+    def _submit(self, batch: list[Posting]) -> None:
+        """Commit these; `_finish` hears of it. Not called again before that."""
+
+    @abstractmethod
+    async def _shut(self) -> None:
+        """Nothing waits any more: close the connection."""
 
 
 async def committed_within(posting: Posting, seconds: float) -> bool:

@@ -9,23 +9,27 @@ from __future__ import annotations
 from collections.abc import Collection
 from time import monotonic
 
-import aiohttp
 from msgspec import Struct
 
 from app.adapters.providers import addresses, demo, failures
 from app.adapters.providers.client import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, UpstreamAnswer
 from app.adapters.providers.failures import Failure
+from app.adapters.providers.kinds import Kind
 from app.base.clock import now_us
-from app.base.errors import AppError
+from app.base.errors import AppError, ProviderRefused
 from app.base.secret import Secret
 from app.domain.calls.recorder import Tried
 from app.gateway.course import Course
 from app.gateway.health import EVERY_MODEL
 from app.gateway.routing import Candidate
 from app.wire.openai import body
-from app.wire.openai.tap import AnswerFacts, StreamTap, read_answer
+from app.wire.openai.tap import AnswerFacts, BrokenStream, StreamTap, read_answer
 
 _DISABLED_SECONDS = 60
+_COMMENTS_SECONDS = 10.0
+"""So long are comments held back with which a provider keeps the connection alive before it begins: once something has
+gone to the client no other provider can be tried. After that the client needs them for the same purpose."""
+_MAX_COMMENT_BYTES = 64 * 1024
 
 
 class Whole(Struct, frozen=True):
@@ -87,7 +91,7 @@ async def ask(course: Course, candidate: Candidate) -> Whole | Pieces | Failure:
         if answer is not None and not isinstance(begun, Pieces):
             answer.close()
     error = failure.error if failure is not None else None
-    _note(course, candidate, began_us, began_at, answer, error, failure.provider_text if failure is not None else "")
+    _note(course, candidate, began_us, began_at, answer, error, _words(course, failure))
     if failure is not None:
         _remember(course, candidate, failure)
         return failure
@@ -114,44 +118,68 @@ async def _begin(
     """Read as much of a good answer as can be read before the client gets any of it."""
     request, kind = course.request, candidate.route.source.kind
     content_type = answer.headers.get("Content-Type", "application/octet-stream")
-    is_events = content_type.startswith("text/event-stream")
+    media = content_type.lower()
+    is_events, is_json = media.startswith("text/event-stream"), media.startswith("application/json")
     if request.body.is_streamed and is_events:
-        tap = StreamTap(
-            wants_usage=request.body.wants_usage,
-            asks_usage=request.endpoint.has_usage_option,
-            carries_media=request.endpoint.name.startswith(("images", "audio")),
-        )
-        first = b""
-        # Comments and withheld events are nothing that could be sent; go on to the first that is.
-        while not first and tap.error is None and not tap.is_complete:
-            chunk = await answer.piece()
-            if not chunk:
-                break
-            course.first_byte_at = course.first_byte_at or monotonic()
-            course.deadline.progress()
-            first = tap.feed(chunk)
-        if tap.error is not None:
-            return failures.from_error_inside(kind, bytes(tap.error), secrets)
-        if not first and not tap.is_complete:
-            return failures.from_exception(kind, aiohttp.ClientPayloadError("an empty stream"))
-        return Pieces(answer, answer.status, content_type, first, tap)
-    if request.endpoint.is_binary and not is_events and not content_type.startswith("application/json"):
+        return await _begin_stream(course, answer, kind, secrets, content_type)
+    if request.endpoint.is_binary and not (is_events or is_json or media.startswith("text/")):
         first = await answer.piece()
         course.first_byte_at = monotonic()
         course.deadline.progress()
+        if not first:
+            return failures.from_exception(kind, BrokenStream("an empty file"))
         return Pieces(answer, answer.status, content_type, first, None)
-    if request.body.is_streamed or is_events:
-        return failures.from_exception(kind, aiohttp.ClientPayloadError(f"{content_type[:60]} in place of a stream"))
+    # Of pictures and sound some models cannot stream; they answer whole, whatever was asked for.
+    if is_events or (request.body.is_streamed and request.endpoint.has_usage_option):
+        return failures.from_exception(kind, BrokenStream(f"{media[:60]} in place of a stream"))
+    is_text = request.endpoint.may_be_text and not media.startswith("text/html")
+    if not is_json and not is_text:
+        return failures.from_exception(kind, BrokenStream(f"{media[:60]} in place of an answer"))
     content = await answer.read(MAX_ANSWER_BYTES + 1)
     course.first_byte_at = monotonic()
     if len(content) > MAX_ANSWER_BYTES:
-        return failures.from_exception(kind, aiohttp.ClientPayloadError("an answer of more than 64 MiB"))
-    facts = read_answer(content) if content_type.startswith("application/json") else AnswerFacts(is_json=False)
+        return failures.from_exception(kind, BrokenStream("an answer of more than 64 MiB"))
+    facts = read_answer(content) if is_json else AnswerFacts(is_json=False)
     if facts.error is not None:
         return failures.from_error_inside(kind, bytes(facts.error), secrets)
-    if not facts.is_json and content_type.startswith("application/json"):
-        return failures.from_exception(kind, aiohttp.ClientPayloadError("JSON that cannot be read"))
+    if is_json and not facts.is_json:
+        return failures.from_exception(kind, BrokenStream("JSON that cannot be read"))
     return Whole(answer.status, content_type, content, facts)
+
+
+async def _begin_stream(
+    course: Course, answer: UpstreamAnswer, kind: Kind, secrets: Collection[Secret], content_type: str
+) -> Pieces | Failure:
+    request = course.request
+    tap = StreamTap(
+        wants_usage=request.body.wants_usage,
+        asks_usage=request.endpoint.has_usage_option,
+        carries_media=request.endpoint.name.startswith(("images", "audio")),
+    )
+    first = b""
+    patient_until = monotonic() + _COMMENTS_SECONDS
+    while not tap.has_begun and tap.error is None and not tap.is_complete:
+        chunk = await answer.piece()
+        if not chunk:
+            first += tap.finish()
+            break
+        course.first_byte_at = course.first_byte_at or monotonic()
+        course.deadline.progress()
+        first += tap.feed(chunk)
+        if len(first) > _MAX_COMMENT_BYTES or (first and monotonic() > patient_until):
+            return Pieces(answer, answer.status, content_type, first, tap)
+    if tap.error is not None:
+        return failures.from_error_inside(kind, bytes(tap.error), secrets)
+    if not tap.has_begun and not tap.is_complete:
+        return failures.from_exception(kind, BrokenStream("an empty stream"))
+    return Pieces(answer, answer.status, content_type, first, tap)
+
+
+def _words(course: Course, failure: Failure | None) -> str:
+    """What the provider said, for the record; not where it is about the request, which it may quote."""
+    if failure is None or (isinstance(failure.error, ProviderRefused) and course.caller.keep_content_days <= 0):
+        return ""
+    return failure.provider_text
 
 
 def _note(
@@ -177,7 +205,7 @@ def _note(
             total_us=int((monotonic() - began_at) * 1e6),
             http_status=answer.status if answer is not None else None,
             error_code=error.code if error is not None else None,
-            error_text=(provider_text or error.sentence) if error is not None else None,
+            error_text=(provider_text or course.error_text(error)) if error is not None else None,
         )
     )
     course.shared.metrics.attempt_ended(candidate.route.source.name, "ok" if error is None else error.code)

@@ -12,6 +12,7 @@ It runs in a task of its own. The client's leaving, a deadline or a shutdown sto
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from time import monotonic
 
 import structlog
@@ -25,6 +26,7 @@ from app.domain.calls.recorder import Beginning
 from app.gateway import attempt, relay, repeats, settlement
 from app.gateway.attempt import Pieces, Whole
 from app.gateway.course import Course
+from app.gateway.deadline import CLIENT_STALL_SECONDS
 from app.gateway.repeats import Repeated
 
 BEGIN_SECONDS = 5.0
@@ -53,7 +55,7 @@ async def carry(course: Course) -> None:
     except AppError as error:
         await _fail(course, claim, error)
     except asyncio.CancelledError:
-        if not course.is_settled:
+        if course.is_begun and not course.is_settled:
             course.stop_reason = course.stop_reason or "interrupted"
             _settle(course, claim, None)
         raise
@@ -86,6 +88,7 @@ async def _begin(course: Course, claim: Claim | None) -> Repeated | None:
     )
     claiming = repeats.claim_steps(claim, course) if claim is not None else []
     posting = course.shared.writer.post(recorder.begin(beginning), *claiming)
+    course.is_begun = True
     if not await committed_within(posting, BEGIN_SECONDS):
         posting.is_withdrawn = True
         raise Busy(
@@ -94,9 +97,15 @@ async def _begin(course: Course, claim: Claim | None) -> Repeated | None:
     try:
         posting.done.result()
     except AlreadyThere:
-        # Without a claim it is this call's own row: a commit whose answer was lost was tried again.
-        return await repeats.find(claim, course) if claim is not None else None
+        if claim is None:
+            # It is this call's own row: a commit whose answer was lost was tried again.
+            return None
+        course.is_begun = False
+        repeated = await repeats.find(claim, course)
+        course.is_begun = repeated is None
+        return repeated
     except Exception as failure:
+        course.is_begun = False
         raise Busy("The hub's database refused the call. Try again in a moment.", code="database_error") from failure
     return None
 
@@ -118,7 +127,7 @@ async def _ask(course: Course) -> Whole | Pieces:
         if not isinstance(result, Failure):
             return result
         last = result
-        if not last.is_retryable or len(course.attempts) >= MAX_ATTEMPTS:
+        if not last.is_retryable or len(course.attempts) >= MAX_ATTEMPTS or course.is_client_gone:
             break
     raise last.error if last is not None else course.shared.router.why_none(course.model, endpoint)
 
@@ -143,7 +152,9 @@ async def _end_whole(course: Course, claim: Claim | None, whole: Whole) -> None:
 async def _end_pieces(course: Course, claim: Claim | None, pieces: Pieces) -> None:
     tail = await relay.relay(course, pieces)
     await _durable(_settle(course, claim, None))
-    await course.door.end(tail)
+    with contextlib.suppress(TimeoutError):  # a client that takes nothing more is left, see `Gateway.carry`
+        async with asyncio.timeout(CLIENT_STALL_SECONDS):
+            await course.door.end(tail)
 
 
 async def _fail(course: Course, claim: Claim | None, error: AppError) -> None:
@@ -153,11 +164,17 @@ async def _fail(course: Course, claim: Claim | None, error: AppError) -> None:
     course.error = error
     if not course.has_started:
         course.http_status = error.http_status
-    await _durable(_settle(course, claim, None))
+    if course.is_begun:
+        await _durable(_settle(course, claim, None))
+    else:
+        # No row: the database did not take it, or the Idempotency-Key belongs to another call.
+        course.is_settled = True
+        _log.info("call.refused", call=course.id, team=course.caller.team_name, error=error.code)
     door = course.door
     if course.has_started:
-        # A file that broke has no place for an error: the connection ends before its length is reached.
-        await door.break_off(door.error_event(error, course.id) if course.request.body.is_streamed else None)
+        # A file that broke has no place for an error, and a client that takes nothing would be waited for.
+        has_place = course.request.body.is_streamed and not course.is_client_gone
+        await door.break_off(door.error_event(error, course.id) if has_place else None)
         return
     headers = [*course.headers(), (b"content-type", b"application/json")]
     if error.retry_after_seconds is not None:

@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from app.base.clock import now_us
-from app.base.errors import AppError, Busy, ProviderFailed, ProviderTimedOut
+from app.base.errors import AppError, Busy, ProviderFailed, ProviderRefused, ProviderTimedOut
 from app.base.ids import new_id
 from app.domain.calls.recorder import Tried
 from app.domain.catalog.serving import CallableModel
@@ -68,6 +68,8 @@ class Course:
         self.http_status: int | None = None
         self.has_started = False
         """Whether the client has got the head of an answer."""
+        self.is_begun = False
+        """Whether its row is written, or may be."""
         self.is_settled = False
         self.is_client_gone = False
         self.stop_reason: Stop | None = None
@@ -103,7 +105,7 @@ class Course:
         if self.is_settled or self.is_client_gone:
             return
         self.is_client_gone = True
-        policy = self.candidate.route.source.kind.on_disconnect if self.candidate is not None else "cancel"
+        policy = self._on_disconnect()
         if policy == "cancel" or self.shared.draining >= MAX_DRAINING or self.task is None:
             self.stop("client_gone")
             return
@@ -134,7 +136,9 @@ class Course:
             case "idle":
                 return ProviderTimedOut(f"{name} stopped answering in the middle.", code="provider_stalled")
             case _:
-                return ProviderFailed("The client left.", code="client_gone")
+                error = ProviderFailed("The client left.", code="client_gone")
+                error.owner = "you"
+                return error
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """What every answer says about its call."""
@@ -146,6 +150,18 @@ class Course:
             provider_ms = ((self.first_byte_at or monotonic()) - self.asked_at) * 1000
             headers.append((b"server-timing", b"hub;dur=%.2f, provider;dur=%.2f" % (queue_ms, provider_ms)))
         return headers
+
+    def error_text(self, error: AppError) -> str:
+        """The error for the record. A refusal by the provider may quote the prompt, which only some teams keep."""
+        if isinstance(error, ProviderRefused) and self.caller.keep_content_days <= 0:
+            return "The provider refused the request; its words went to the caller alone."
+        return error.sentence
+
+    def _on_disconnect(self) -> str:
+        if self.candidate is None:
+            return "cancel"
+        # No provider bills less of an answer that comes in one piece, and only its end tells the usage.
+        return self.candidate.route.source.kind.on_disconnect if self.request.body.is_streamed else "drain"
 
     def _overdue(self, what: Overdue) -> None:
         if what == "client":

@@ -32,6 +32,7 @@ class Deadline:
         self._has_answered = False
         self._client_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = 0.0
 
     def ask(self, limits: Deadlines, *, is_streamed: bool) -> None:
         """A provider is being asked, under its limits."""
@@ -48,11 +49,14 @@ class Deadline:
     def progress(self) -> None:
         """Something came from the provider."""
         self._mark = monotonic()
-        self._has_answered = True
+        if not self._has_answered:
+            self._has_answered = True
+            self._look_by(self._mark + (self._limits.idle if self._limits is not None else 0.0))
 
     def giving(self) -> None:
         """From here the client is waited for."""
         self._client_since = monotonic()
+        self._look_by(self._client_since + CLIENT_STALL_SECONDS)
 
     def given(self) -> None:
         """The client has taken it."""
@@ -64,9 +68,15 @@ class Deadline:
             self._timer.cancel()
             self._timer = None
 
+    def _look_by(self, moment: float) -> None:
+        """From here on something can be overdue sooner than the timer was set for."""
+        if self._timer is not None and moment < self._looks_at:
+            self._timer.cancel()
+            self._set_timer()
+
     def _set_timer(self) -> None:
-        seconds = min(self._next()[0], self._total_at) - monotonic()
-        self._timer = self._loop.call_later(max(0.0, seconds), self._look)
+        self._looks_at = min(self._next()[0], self._total_at)
+        self._timer = self._loop.call_later(max(0.0, self._looks_at - monotonic()), self._look)
 
     def _next(self) -> tuple[float, Overdue]:
         assert self._limits is not None

@@ -13,6 +13,11 @@ Headers = Sequence[tuple[bytes, bytes]]
 class Door(Protocol):
     """One waiting client. After it has left, writing does nothing."""
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether a whole answer was given, be it an error."""
+        ...
+
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole answer at once."""
         ...

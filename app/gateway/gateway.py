@@ -62,10 +62,25 @@ class Gateway:
         course = Course(self.shared, caller, self.admit(caller, request), request, door)
         task = asyncio.create_task(call.carry(course))
         self._running[task] = course
-        task.add_done_callback(self._running.pop)
+        waiting = asyncio.current_task()
+        is_waiting = True
+
+        def ended(_: object) -> None:
+            del self._running[task]
+            if is_waiting and not door.is_finished and waiting is not None:
+                waiting.cancel()
+
+        task.add_done_callback(ended)
         try:
             await until_client_left()
+        except asyncio.CancelledError:
+            if waiting is None or not task.done() or door.is_finished:
+                raise
+            # The call is over without a whole answer (a file that broke off, a client that takes nothing). Going back
+            # to the server makes it close the connection; the client would wait for ever.
+            waiting.uncancel()
         finally:
+            is_waiting = False
             course.client_left()
 
     async def drain(self, grace_seconds: float) -> None:

@@ -80,6 +80,10 @@ class Health:
     def failed(self, credential_id: str, model: str) -> None:
         """A failure of the provider; enough of them in a row open the breaker."""
         state = self._state(credential_id, model)
+        is_open = state.open_seconds > 0 and not state.probe_until and state.rests_until > self._clock()
+        if is_open:
+            # One of those that were under way when it opened. They tell nothing new, however many they are.
+            return
         state.failures += 1
         state.probe_until = 0.0
         if state.failures >= BREAKER_FAILURES:

@@ -6,7 +6,11 @@ provider bills the answer anyway, it is read on without being sent.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 from app.adapters.providers import failures
+from app.adapters.providers.client import UpstreamAnswer
 from app.base.errors import AppError, ProviderFailed
 from app.gateway.attempt import Pieces
 from app.gateway.course import Course
@@ -14,6 +18,8 @@ from app.wire.openai.tap import BrokenStream, StreamTap
 
 MAX_KEPT_BYTES = 1024 * 1024
 """Of an answer that its team keeps; the rest is not stored."""
+
+_END_SECONDS = 0.2
 
 _STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 """nginx, Blocklet Server's among them, would otherwise hold a stream back."""
@@ -55,13 +61,15 @@ async def _relay_events(course: Course, pieces: Pieces, tap: StreamTap) -> bytes
     if pieces.first:
         await _give(course, pieces.first, keeps)
     piece = pieces.answer.piece
-    while chunk := await piece():
+    while not tap.is_done and (chunk := await piece()):
         progress()
         passed = feed(chunk)
         if passed:
             await _give(course, passed, keeps)
         if tap.error is not None:
             raise _error_inside(course, bytes(tap.error))
+    if tap.is_done:
+        await _end(pieces.answer)
     rest = tap.finish()
     if tap.error is not None:
         raise _error_inside(course, bytes(tap.error))
@@ -70,6 +78,14 @@ async def _relay_events(course: Course, pieces: Pieces, tap: StreamTap) -> bytes
     if keeps:
         course.outcome.kept += rest
     return rest + tap.tail
+
+
+async def _end(answer: UpstreamAnswer) -> None:
+    """All was said. A connection whose answer ends now can be used again, but nobody waits long for that."""
+    with contextlib.suppress(*failures.EXCEPTIONS):
+        async with asyncio.timeout(_END_SECONDS):
+            while await answer.piece():
+                pass
 
 
 async def _relay_file(course: Course, pieces: Pieces) -> bytes:
@@ -83,7 +99,7 @@ async def _relay_file(course: Course, pieces: Pieces) -> bytes:
 
 async def _give(course: Course, piece: bytes, keeps: bool) -> None:
     if keeps and len(course.outcome.kept) < MAX_KEPT_BYTES:
-        course.outcome.kept += piece
+        course.outcome.kept += piece[: MAX_KEPT_BYTES - len(course.outcome.kept)]
     if course.is_client_gone:
         return
     course.deadline.giving()

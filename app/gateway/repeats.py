@@ -9,7 +9,7 @@ from msgspec import Struct
 from app.base.clock import now_us
 from app.base.errors import Conflict, IdempotencyMismatch
 from app.base.secret import Secret
-from app.base.vault import Place
+from app.base.vault import Place, VaultError
 from app.base.writer import Step
 from app.domain.calls import idempotency, recorder
 from app.domain.calls.idempotency import KEPT_US, Claim
@@ -79,7 +79,13 @@ async def find(claim: Claim, course: Course) -> Repeated | None:
             "The first call with this Idempotency-Key is still running. Ask again in a moment.",
             code="idempotency_key_in_use",
         )
-    text = course.shared.vault.open(earlier.sealed_answer, _place(earlier.call_id))
+    try:
+        text = course.shared.vault.open(earlier.sealed_answer, _place(earlier.call_id))
+    except VaultError:
+        raise Conflict(
+            "The first call with this Idempotency-Key succeeded, but its stored answer cannot be read any more.",
+            code="idempotent_answer_lost",
+        ) from None
     return Repeated(
         earlier.call_id,
         earlier.http_status,

@@ -35,7 +35,7 @@ def settle(course: Course, more: list[Step]) -> Posting:
     content = _content(course)
     if content is not None:
         steps.append(recorder.keep_content(course.id, content))
-    posting = course.shared.writer.post(*steps)
+    posting = course.shared.writer.post(*steps, must_take=True)
     posting.done.add_done_callback(lambda done: _check(done, course.id, ending, usage))
     _tell(course, ending, usage)
     return posting
@@ -117,16 +117,21 @@ def _ending(course: Course, source: UsageSource) -> Ending:
         deployment_id=candidate.route.id if candidate is not None else None,
         credential_id=candidate.credential.id if candidate is not None else None,
         upstream_model=candidate.route.upstream_model if candidate is not None else None,
-        upstream_id=outcome.upstream_id[:200] if outcome.upstream_id is not None else None,
+        upstream_id=_name(outcome.upstream_id),
         attempts=len(course.attempts),
         http_status=course.http_status,
-        finish_reason=outcome.finish_reason[:200] if outcome.finish_reason is not None else None,
+        finish_reason=_name(outcome.finish_reason),
         error_code=error.code if error is not None else None,
         error_owner=error.owner if error is not None else None,
-        error_text=error.sentence if error is not None else None,
+        error_text=course.error_text(error) if error is not None else None,
         usage_source=source,
         provider_cost_nano=cost,
     )
+
+
+def _name(text: str | None) -> str | None:
+    """A provider's word as a column takes it: short, and without NUL, which PostgreSQL refuses."""
+    return None if text is None else text[:200].replace("\0", "")
 
 
 def _content(course: Course) -> Content | None:

@@ -45,7 +45,8 @@ class SnapshotKeeper:
 
     def __init__(self, db: Database, vault: Vault, reload_ring: Callable[[], None]) -> None:
         self._db = db
-        self._opener = Opener(vault, reload_ring)
+        self._reload_ring = reload_ring
+        self._opener = Opener(vault)
         self._current: Snapshot | None = None
         self._seen_at = 0.0
 
@@ -60,6 +61,8 @@ class SnapshotKeeper:
         return time.monotonic() - self._seen_at
 
     async def load(self) -> Snapshot:
+        # Another process may have rotated the master key; that, too, counts the revision up.
+        self._reload_ring()
         async with self._db.reading() as session:
             # The revision first: a change while the rest is read makes the next round load again.
             revision = await serving.current_revision(session)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 
 from msgspec import Struct
 
 from app.adapters.providers.kinds import Kind
 from app.adapters.providers.registry import KINDS
 from app.base.secret import Secret
+from app.ops import local_answer
 
 OLLAMA_ADDRESS = ("127.0.0.1", 11434)
 """https://docs.ollama.com/faq: where it listens unless OLLAMA_HOST says otherwise."""
@@ -80,16 +79,4 @@ def _bedrock(kind: Kind, environ: Mapping[str, str]) -> Found | None:
 
 async def is_ollama(host: str, port: int) -> bool:
     """Whether an Ollama answers there at once."""
-    try:
-        async with asyncio.timeout(_PROBE_SECONDS):
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                writer.write(f"GET /api/version HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
-                answer = await reader.read(2000)
-            finally:
-                writer.close()
-                with suppress(OSError):
-                    await writer.wait_closed()
-    except (OSError, TimeoutError):
-        return False
-    return b" 200 " in answer.split(b"\r\n", 1)[0] and b'"version"' in answer
+    return b'"version"' in await local_answer.of(host, port, "/api/version", _PROBE_SECONDS)

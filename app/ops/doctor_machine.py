@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import socket
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.base import clock, vault
+from app.base import clock, migrations, vault
 from app.base.config import MEBIBYTE, Settings
 from app.base.errors import AppError
 from app.base.vault import KeyRing, VaultError
-from app.ops import migrate, schema
+from app.ops import local_answer, schema
 from app.ops.findings import Finding, fatal, ok, warning
 
 _FATAL_FREE_BYTES = 100 * MEBIBYTE
@@ -86,7 +84,7 @@ async def database(settings: Settings) -> Sequence[Finding]:
     where = str(settings.sqlite_path) if settings.database_url is None else "PostgreSQL"
     try:
         await schema.check_reachable(settings)
-        missing = await migrate.pending(settings)
+        missing = await migrations.pending(settings)
     except AppError as error:
         return [fatal(error.sentence, "Mend DATABASE_URL, start the database, or start the version that knows it.")]
     if missing:
@@ -140,11 +138,4 @@ def _nearest(folder: Path) -> Path:
 
 async def _is_hub(host: str, number: int) -> bool:
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    with suppress(OSError, TimeoutError):
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            reader, writer = await asyncio.open_connection(reachable, number)
-            writer.write(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
-            answer = await reader.read(200)
-            writer.close()
-            return b" 200 " in answer.split(b"\r\n", 1)[0]
-    return False
+    return bool(await local_answer.of(reachable, number, "/healthz", _ANSWER_SECONDS))

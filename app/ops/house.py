@@ -26,6 +26,9 @@ class House(Struct, frozen=True):
     pepper: bytes
     """Of the digests of API keys."""
 
+    def __repr__(self) -> str:
+        return f"House({self.settings.data_dir})"
+
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncGenerator[House]:

@@ -190,7 +190,7 @@ class _Reader:
         part_names = tuple(dict.fromkeys(name for way in ways for name in (*way.needed, *way.optional)))
         fields = entry.fields(("label", "weight", *part_names))
         given = {name: part for name in part_names if (part := fields.get(name)) is not None}
-        if kind is not None and fields.is_mapping and not any(way.takes(given) for way in ways):
+        if kind is not None and fields.is_whole and not any(way.takes(given) for way in ways):
             entry.fault(f"a credential of kind {kind.name} has {', or '.join(map(str, ways))}.")
         label_entry, weight = fields.get("label"), fields.get("weight")
         label = credentials.DEFAULT_LABEL if label_entry is None else checked(label_entry, credentials.check_label)

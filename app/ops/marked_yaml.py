@@ -136,7 +136,8 @@ class Entry:
         if not isinstance(self._node, yaml.MappingNode):
             wanted = f"a mapping with the keys {', '.join(known)}"
             self.fault(f"this must be {wanted}, not {self._called()}.")
-            return Fields(self, found, is_mapping=False)
+            return Fields(self, found, is_mapping=False, is_whole=False)
+        is_whole = True
         for key, value in self._node.value:
             name = key.value[:60] if isinstance(key, yaml.ScalarNode) else "?"
             path = f"{self.path}.{name}" if self.path else name
@@ -146,10 +147,11 @@ class Entry:
             elif name == "<<":
                 self.book.note(line, path, "merge keys are not read; write the values out.")
             elif name not in known:
+                is_whole = False
                 self.book.note(line, path, f"there is no such key here.{suggestion(name, known)}")
             else:
                 found[name] = Entry(value, path, self.book)
-        return Fields(self, found, is_mapping=True)
+        return Fields(self, found, is_mapping=True, is_whole=is_whole)
 
     def _called(self) -> str:
         if isinstance(self._node, yaml.MappingNode):
@@ -162,10 +164,12 @@ class Entry:
 class Fields:
     """The keys of a mapping."""
 
-    def __init__(self, owner: Entry, found: dict[str, Entry], *, is_mapping: bool) -> None:
+    def __init__(self, owner: Entry, found: dict[str, Entry], *, is_mapping: bool, is_whole: bool) -> None:
         self._owner = owner
         self._found = found
-        self.is_mapping = is_mapping
+        self._is_mapping = is_mapping
+        self.is_whole = is_whole
+        """Whether every key was known: what is missing may else be what was misspelt."""
 
     def get(self, name: str) -> Entry | None:
         return self._found.get(name)
@@ -173,7 +177,7 @@ class Fields:
     def need(self, name: str) -> Entry | None:
         """The value, whose absence is a fault of the mapping."""
         entry = self._found.get(name)
-        if entry is None and self.is_mapping:
+        if entry is None and self._is_mapping:
             self._owner.fault(f"the key {name} is missing.")
         return entry
 

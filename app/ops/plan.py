@@ -125,7 +125,8 @@ class _Comparison:
         else:
             self._change("model", item.name, fields, steps.ChangeModel(old.id, item.type, new_markup))
         if item.aliases is not None:
-            own = {} if old is None else {alias: old for alias in old.aliases if not self._is_taken(alias, item.name)}
+            known = [] if old is None else old.aliases
+            own = {alias: alias for alias in known if not self._is_taken(alias, item.name)}
             self._extra("alias", own, item.aliases, lambda alias, _: steps.RemoveAlias(alias))
             for alias in item.aliases:
                 owner = self._aliases.get(alias)

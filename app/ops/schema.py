@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from app.base import migrations
 from app.base.config import Settings
 from app.base.db import Database
 from app.base.errors import AppError
-from app.ops import migrate
 
 
 class DatabaseUnreachable(AppError):
@@ -25,7 +25,7 @@ async def check(settings: Settings) -> None:
         DatabaseUnreachable, MigrationsPending, SchemaIsNewer
     """
     await check_reachable(settings)
-    if await migrate.pending(settings):
+    if await migrations.pending(settings):
         raise MigrationsPending("The database is not prepared for this version of the hub. Run: hub migrate")
 
 

@@ -1,47 +1,82 @@
-"""The doors that are Litestar controllers, and how errors look at them."""
+"""The doors that are Litestar's, and how errors look at them: a page for people, OpenAI's JSON shape for programs."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import structlog
-from litestar import Controller, MediaType, Request, Response
-from litestar.contrib.jinja import JinjaTemplateEngine
+from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException
-from litestar.template.config import TemplateConfig
+from litestar.types import ControllerRouterHandler
 
-from app.base.config import Settings
 from app.base.errors import AppError
-from app.base.paths import TEMPLATES
+from app.web import pages, static
+from app.web.admin import door as admin
+from app.web.authentication import SignInNeeded
 from app.web.health import HealthController
+from app.web.portal import door as portal
 from app.wire.openai import client
 
-CONTROLLERS: list[type[Controller]] = [HealthController]
+template_config = pages.template_config
+
+_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def template_config(_settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
-    return TemplateConfig(directory=TEMPLATES, engine=JinjaTemplateEngine)
+def doors() -> Sequence[ControllerRouterHandler]:
+    return [HealthController, static.static_file, portal.door(), admin.door()]
 
 
-def _app_error(_request: Request[Any, Any, Any], error: AppError) -> Response[bytes]:
-    return Response(client.error_body(error, None), status_code=error.http_status, media_type=MediaType.JSON)
+def _app_error(request: Request[Any, Any, Any], error: AppError) -> Response[Any]:
+    return _answer(request, error)
 
 
-def _http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    known = AppError(error.detail)
+def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    known = AppError(error.detail, code=_CODES.get(error.status_code, "invalid_request"))
     known.http_status = error.status_code
-    known.code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
-    return Response(client.error_body(known, None), status_code=error.status_code, media_type=MediaType.JSON)
+    answer = _answer(request, known)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
-def _crash(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    _log.error("request.crashed", path=request.url.path, exc_info=error)
-    return Response(client.error_body(AppError("Something in the hub went wrong."), None), status_code=500)
+def _sign_in_needed(request: Request[Any, Any, Any], error: SignInNeeded) -> Response[Any]:
+    """The quiet page, the same for every address behind the lock, whether or not there is something at it."""
+    is_front = request.scope["path"] == "/"
+    if request.method == "HEAD":
+        return pages.bare(200 if is_front else 401)
+    if pages.is_htmx(request):
+        # The session ended while the page was open: htmx loads the whole page again.
+        return pages.page(request, "portal/sign_in/welcome.html", status=401, headers={"HX-Refresh": "true"})
+    if is_front or pages.is_for_person(request):
+        return pages.page(request, "portal/sign_in/welcome.html", status=200 if is_front else 401)
+    return _answer(request, error)
+
+
+def _crash(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    # The template of the path, not the path: that of a sign-in link is a secret.
+    path = cast("dict[str, object]", request.scope).get("path_template")
+    _log.error("request.crashed", path=path, exc_info=error)
+    return _answer(request, AppError("Something in the hub went wrong. What it was stands in the log of the server."))
+
+
+def _answer(request: Request[Any, Any, Any], error: AppError) -> Response[Any]:
+    if pages.is_for_person(request):
+        template = {404: "errors/404.html", 500: "errors/500.html"}.get(error.http_status, "errors/error.html")
+        return pages.page(
+            request, template, status=error.http_status, sentence=error.sentence, http_status=error.http_status
+        )
+    return Response(
+        client.error_body(error, None),
+        status_code=error.http_status,
+        media_type=MediaType.JSON,
+        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
+    )
 
 
 EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
+    SignInNeeded: _sign_in_needed,
     AppError: _app_error,
     HTTPException: _http_error,
     Exception: _crash,

@@ -1,12 +1,27 @@
 """The mount point: the hub answers at its own root and, where it is configured, under a path prefix as well.
 
-The prefix comes from the settings, never from a header: a header that strangers can send would end up in links.
+Every link on a page begins with `prefix_of(connection)`. It comes from the settings: a header that strangers can send
+would end up in links. Only on Blocklet Server, which strips the prefix itself and says it in a header, is that header
+believed, and only from the server on this machine.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import re
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
 from litestar import Litestar
+from litestar.connection import ASGIConnection
 from litestar.types import Receive, Scope, Send
+
+from app.base.config import Settings
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:]+\](:\d{1,5})?")
 
 
 class MountPoint:
@@ -19,10 +34,48 @@ class MountPoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         prefix = self._prefix
-        if prefix and scope["type"] != "lifespan":
+        # The lifespan has no path.
+        if prefix and "path" in scope:
             path = scope["path"]
             if path == prefix or path.startswith(f"{prefix}/"):
                 scope["path"] = path[len(prefix) :] or "/"
-                raw: bytes = scope.get("raw_path") or b""
-                scope["raw_path"] = raw.removeprefix(self._prefix_bytes) or b"/"
+                if "raw_path" in scope:
+                    scope["raw_path"] = scope["raw_path"].removeprefix(self._prefix_bytes) or b"/"
         await self.app(scope, receive, send)
+
+
+def prefix_of(connection: Connection) -> str:
+    """What every link of the answer begins with: `""`, or a path such as `/hub`."""
+    settings: Settings = connection.app.state.settings
+    if settings.is_blocklet and _is_from_this_machine(connection):
+        told = connection.headers.get("x-path-prefix", "").rstrip("/")
+        if told and _PREFIX.fullmatch(told) and not {".", ".."}.intersection(told.split("/")):
+            return told
+    return settings.mount_prefix
+
+
+def url(connection: Connection, path: str, **query: str) -> str:
+    """The link to a page or endpoint of the hub: `path` begins with a slash; empty values of `query` are left out."""
+    given = {name: value for name, value in query.items() if value}
+    return f"{prefix_of(connection)}{path}" + (f"?{urlencode(given)}" if given else "")
+
+
+def address_of(connection: Connection) -> str:
+    """Where whoever looks at this page reaches the hub, without a slash at its end."""
+    settings: Settings = connection.app.state.settings
+    prefix = prefix_of(connection)
+    if settings.public_url:
+        # On Blocklet Server the setting is the whole app's address, of which we are one component.
+        told = settings.public_url.rstrip("/")
+        return told if not settings.is_blocklet or urlsplit(told).path.endswith(prefix) else f"{told}{prefix}"
+    host = connection.headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        host = f"{settings.host}:{settings.port}"
+    return f"{connection.url.scheme}://{host}{prefix}"
+
+
+def _is_from_this_machine(connection: Connection) -> bool:
+    try:
+        return connection.client is not None and ipaddress.ip_address(connection.client.host).is_loopback
+    except ValueError:
+        return False

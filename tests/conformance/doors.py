@@ -43,6 +43,9 @@ class Door:
         """The model whose provider is broken in this way; see `tests/emulators/faults.py`."""
         return f"fault/{name}" if self.hub else f"fault-{name}"
 
+    def fault_of_images(self, name: str) -> str:
+        return f"fault/image-{name}" if self.hub else f"fault-{name}"
+
     def client(self, kind: str = "openai", **options: Any) -> openai.OpenAI:
         """The `openai` package's client. It retries nothing, so that each call is one request."""
 

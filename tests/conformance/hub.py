@@ -11,7 +11,8 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import IO, Any
 
 import httpx
 import yaml
@@ -46,24 +47,20 @@ Json = dict[str, Any]
 class Hub:
     """A serving hub: where it is, the key of its team, and what it wrote down."""
 
-    def __init__(self, port: int, environ: dict[str, str], pid: int) -> None:
-        self.root, self.base_url, self.key, self.pid = (
-            f"http://127.0.0.1:{port}",
-            f"http://127.0.0.1:{port}/v1",
-            HUB_KEY,
-            pid,
-        )
-        self._environ = environ
-
-    def calls(self) -> list[Json]:
-        """The latest calls as `hub calls tail --json` tells them."""
-        return [json.loads(line) for line in self.run("calls", "tail", "--json").splitlines()]
+    def __init__(self, port: int, environ: dict[str, str], pid: int, tail: Tail) -> None:
+        self.root, self.base_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/v1"
+        self.key, self.pid = HUB_KEY, pid
+        self._environ, self._tail = environ, tail
 
     def run(self, *arguments: str) -> str:
         """What a `hub` command beside the running server prints; see `run_hub`."""
         return run_hub(self._environ, *arguments)
 
-    def call(self, call_id: str, seconds: float = 5) -> Json:
+    def calls(self) -> list[Json]:
+        """The latest calls as `hub calls tail --json` tells them."""
+        return [json.loads(line) for line in self.run("calls", "tail", "--json").splitlines()]
+
+    def call(self, call_id: str, seconds: float = 10) -> Json:
         """The record of one call, waited for until it has an end.
 
         Raises:
@@ -71,12 +68,26 @@ class Hub:
         """
         ends_at = time.monotonic() + seconds
         while True:
-            found = [row for row in self.calls() if row["id"] == call_id]
-            if found and found[0]["status"] != "running":
-                assert len(found) == 1, f"call {call_id} is recorded {len(found)} times"
-                return found[0]
+            found = self._tail.rows.get(call_id)
+            if found is not None and found["status"] != "running":
+                return found
             assert time.monotonic() < ends_at, f"call {call_id} has no finished record: {found}"
-            time.sleep(0.1)
+            time.sleep(0.02)
+
+
+class Tail:
+    """`hub calls tail --follow --json`, read as it comes: one process for all tests instead of one for each look."""
+
+    def __init__(self, output: IO[str]) -> None:
+        self.rows: dict[str, Json] = {}
+        """By call id, as last told."""
+        self._output = output
+        Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self._output:
+            row = json.loads(line)
+            self.rows[row["id"]] = row
 
 
 def hub_yaml(upstream: Upstream) -> Json:
@@ -96,7 +107,10 @@ def hub_yaml(upstream: Upstream) -> Json:
         name = _slug(fault)
         credentials = [{"label": "main", "secret": f"sk-fault-{fault}-0123456789"}]
         providers.append(_provider(name, "openai", upstream.base_url("openai"), credentials))
-        models.append(_model(f"fault/{fault}", name, f"fault-{fault}"))
+        # With a pause between its events, so that some have gone out before the fault strikes.
+        pace = "slow-20+" if "-after-4" in fault else ""
+        models.append(_model(f"fault/{fault}", name, f"{pace}fault-{fault}"))
+    models.append(_model("fault/image-content-policy", _slug("content-policy"), "fault-content-policy"))
 
     upstream.set_keys({LIMITED_KEY: "fault-429-after-60", GOOD_KEY: ""})
     keys = [{"label": "limited", "secret": LIMITED_KEY}, {"label": "good", "secret": GOOD_KEY}]
@@ -110,7 +124,7 @@ def hub_yaml(upstream: Upstream) -> Json:
                 name, "openai", upstream.base_url("openai"), [{"label": "main", "secret": f"sk-{name}-0123456789"}]
             )
         )
-        model = _model(f"failover/{broken}", name, f"fault-{broken}")
+        model = _model(f"failover/{broken}", name, f"slow-20+fault-{broken}")
         model["routes"].append({"provider": "custom", "upstream_model": "gpt-4o-mini", "priority": 1})
         models.append(model)
     team = {
@@ -172,14 +186,32 @@ def running_hub(config: Json, data_dir: Path) -> Generator[Hub]:
         process = subprocess.Popen(command, cwd=_ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT)
         try:
             _wait_until_ready(port, process, log)
-            yield Hub(port, environ, process.pid)
+            with _following(environ) as tail:
+                yield Hub(port, environ, process.pid, tail)
         finally:
-            process.terminate()
-            try:
-                process.wait(timeout=40)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _end(process)
+
+
+@contextmanager
+def _following(environ: dict[str, str]) -> Generator[Tail]:
+    command = [*_HUB, "calls", "tail", "--follow", "--json", "--limit", "0"]
+    unbuffered = environ | {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, cwd=_ROOT, env=unbuffered, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield Tail(process.stdout)
+    finally:
+        _end(process)
+        process.stdout.close()
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=40)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

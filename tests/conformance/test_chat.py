@@ -161,8 +161,8 @@ def test_fields_that_the_hub_does_not_know_survive_both_ways(door: Door) -> None
 
 def test_numbers_escapes_and_order_of_the_body_are_not_touched(hub_door: Door) -> None:
     body = (
-        '{"messages": [{"role":"user","content":"h\\u00e9llo \\ud83d\\ude80 \\"model\\": \\"x\\""}],'
-        ' "temperature":1.00, "seed": 9007199254740993, "model" : "custom/gpt-4o-mini" ,"metadata":{"model":"inner"}}'
+        '{"messages":[{"role" :"user", "content":"h\\u00e9llo \\ud83d\\ude80 \\"model\\": \\"x\\""}],'
+        '"temperature":1.00,"seed":9007199254740993,"model":"custom/gpt-4o-mini","metadata":{"model" : "inner"}}'
     )
     with hub_door.raw() as raw:
         answer = raw.post("/chat/completions", content=body, headers={"content-type": "application/json"})

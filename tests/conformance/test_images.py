@@ -71,7 +71,7 @@ def test_an_edit_uploads_its_pictures_unchanged(door: Door, client: openai.OpenA
 
 def test_a_refusal_for_content_stays_a_refusal(door: Door, client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="safety system") as caught:
-        client.images.generate(model=door.fault("content-policy"), prompt="something bad")
+        client.images.generate(model=door.fault_of_images("content-policy"), prompt="something bad")
 
     assert caught.value.code == "content_policy_violation"
     door.expect_record(status="refused", http_status=400)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -34,12 +35,16 @@ class HubCommand:
 
 
 @pytest.fixture(autouse=True)
-def a_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting and no provider key of whoever runs the tests."""
+def a_clean_environment() -> Iterator[None]:
+    """No setting and no provider key of whoever runs the tests; what a command sets for its server does not stay."""
+    before = dict(os.environ)
     provider_keys = {name for kind in KINDS.values() for name in kind.environment}
-    for name in list(os.environ):
+    for name in before:
         if name.startswith(("HUB_", "BLOCKLET_")) or name == "DATABASE_URL" or name in provider_keys:
-            monkeypatch.delenv(name)
+            del os.environ[name]
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture

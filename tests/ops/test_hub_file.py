@@ -13,7 +13,7 @@ from app.ops import hub_file, hub_state
 from app.ops.hub_file import HubFile, PriceItem
 from app.ops.hub_state import ModelState, ProviderState, State
 from app.ops.marked_yaml import FileRefused
-from tests.ops.hub_of_test import ENVIRON, FULL, KEY_SECRET, OPENAI_SECRET
+from tests.ops.hub_files import ENVIRON, FULL, KEY_SECRET, OPENAI_SECRET
 
 
 def read(text: str | bytes, *, state: State = hub_state.EMPTY, prune: bool = False) -> HubFile:
@@ -80,6 +80,22 @@ def test_other_words_for_billing_are_refused(written: str):
     assert faults(f"billing: {written}") == ["hub.yaml:1: billing: billing must be off, cost or credits."]
 
 
+def model(rest: str) -> str:
+    return f"models:\n  - {{model: m, type: chat, {rest}}}\n"
+
+
+def routed(rest: str) -> str:
+    return PROVIDER + f"models:\n  - model: m\n    type: chat\n    routes: [{{{rest}}}]\n"
+
+
+def team(rest: str) -> str:
+    return f"teams:\n  - {{name: a, {rest}}}\n"
+
+
+def key(rest: str) -> str:
+    return f"teams:\n  - name: a\n    keys: [{{name: ci, {rest}}}]\n"
+
+
 PROVIDER = "providers:\n  - {name: openai, kind: openai}\n"
 
 
@@ -109,7 +125,10 @@ PROVIDER = "providers:\n  - {name: openai, kind: openai}\n"
             ":4: providers[0].colour: there is no such key here. "
             "Known here: name, kind, base_url, region, enabled, credentials.",
         ),
-        ("providers: [openai]\n", ":1: providers[0]: this must be a mapping with the keys name, kind, base_url, region"),
+        (
+            "providers: [openai]\n",
+            ":1: providers[0]: this must be a mapping with the keys name, kind, base_url, region",
+        ),
         ("providers:\n  - name: a\n", ":2: providers[0]: the key kind is missing."),
         ("providers:\n  - kind: openai\n", ":2: providers[0]: the key name is missing."),
         (
@@ -120,7 +139,10 @@ PROVIDER = "providers:\n  - {name: openai, kind: openai}\n"
         ("providers:\n  - {name: no, kind: openai}\n", ":2: providers[0].name: YAML reads this as yes or no;"),
         ("providers:\n  - {name: 1, kind: openai}\n", ":2: providers[0].name: YAML reads this as a number;"),
         ("providers:\n  - {name: {}, kind: openai}\n", ":2: providers[0].name: this must be text, not a mapping."),
-        (PROVIDER + "  - {name: openai, kind: xai}\n", ":3: providers[1].name: this provider is here already, in line 2."),
+        (
+            PROVIDER + "  - {name: openai, kind: xai}\n",
+            ":3: providers[1].name: this provider is here already, in line 2.",
+        ),
         ("providers:\n  - {name: a, kind: custom}\n", ":2: providers[0]: a provider of kind custom needs a base_url."),
         ("providers:\n  - {name: a, kind: bedrock}\n", ":2: providers[0]: a provider of kind bedrock needs a region"),
         ("providers:\n  - {name: a, kind: xai, region: eu}\n", ":2: providers[0].region: only bedrock has regions"),
@@ -170,11 +192,12 @@ PROVIDER = "providers:\n  - {name: openai, kind: openai}\n"
             ":3: models[1].aliases[0]: this name of a model, or alias, is here already, in line 2.",
         ),
         (
-            PROVIDER + "models:\n  - model: m\n    type: chat\n    routes:\n      - provider: opnai\n        upstream_model: m\n",
+            PROVIDER + "models:\n  - model: m\n    type: chat\n"
+            "    routes:\n      - provider: opnai\n        upstream_model: m\n",
             ':7: models[0].routes[0].provider: there is no provider "opnai". Did you mean "openai"?',
         ),
         (
-            PROVIDER + "models:\n  - model: m\n    type: chat\n    routes: [{provider: openai}]\n",
+            routed("provider: openai"),
             ":6: models[0].routes[0]: the key upstream_model is missing.",
         ),
         (
@@ -184,55 +207,59 @@ PROVIDER = "providers:\n  - {name: openai, kind: openai}\n"
             ":8: models[0].routes[1]: this route is here already, in line 7.",
         ),
         (
-            PROVIDER + "models:\n  - model: m\n    type: chat\n    routes: [{provider: openai, upstream_model: m, weight: 010}]\n",
+            routed("provider: openai, upstream_model: m, weight: 010"),
             ":6: models[0].routes[0].weight: this must be a whole number",
         ),
         (
-            PROVIDER + "models:\n  - model: m\n    type: chat\n    routes: [{provider: openai, upstream_model: m, priority: -1}]\n",
+            routed("provider: openai, upstream_model: m, priority: -1"),
             ":6: models[0].routes[0].priority: this must be a whole number",
         ),
         (
             "models:\n  - model: m\n    type: chat\n    cost: {input: 0.15}\n",
             ':4: models[0].cost.input: a number with a point is read as a float; write it as text: "0.15".',
         ),
-        ("models:\n  - {model: m, type: chat, cost: {input: '1e3'}}\n", ':2: models[0].cost.input: "1e3" is not an amount.'),
-        ("models:\n  - {model: m, type: chat, cost: {input: '-1'}}\n", ":2: models[0].cost.input: this must be zero or more."),
-        ("models:\n  - {model: m, type: chat, cost: {input: 1_000}}\n", ":2: models[0].cost.input: this must be a number written"),
-        ("models:\n  - {model: m, type: chat, cost: {input: true}}\n", ":2: models[0].cost.input: this must be a number written"),
-        ("models:\n  - {model: m, type: chat, cost: {inptu: '1'}}\n", ':2: models[0].cost.inptu: there is no such key here. Did you mean "input"?'),
-        ("models:\n  - {model: m, type: chat, cost: {reasoning: '1'}}\n", ":2: models[0].cost.reasoning: there is no such key here."),
-        ("models:\n  - {model: m, type: chat, cost: {input: '99999999999'}}\n", ':2: models[0].cost.input: "99999999999" is not'),
+        (model("cost: {input: '1e3'}"), ':2: models[0].cost.input: "1e3" is not an amount.'),
+        (model("cost: {input: '-1'}"), ":2: models[0].cost.input: this must be zero or more."),
+        (model("cost: {input: 1_000}"), ":2: models[0].cost.input: this must be a number written"),
+        (model("cost: {input: true}"), ":2: models[0].cost.input: this must be a number written"),
+        (model("cost: {inptu: '1'}"), ':2: models[0].cost.inptu: there is no such key here. Did you mean "input"?'),
+        (model("cost: {reasoning: '1'}"), ":2: models[0].cost.reasoning: there is no such key here."),
+        (model("cost: {input: '99999999999'}"), ':2: models[0].cost.input: "99999999999" is not'),
         (
-            "models:\n  - {model: m, type: chat, price: {markup_percent: '20', input: '1'}}\n",
+            model("price: {markup_percent: '20', input: '1'}"),
             ":2: models[0].price: a price is either markup_percent or explicit units, not both.",
         ),
-        ("models:\n  - {model: m, type: chat, price: {markup_percent: 12.5}}\n", ":2: models[0].price.markup_percent: a number with a point"),
-        ("models:\n  - {model: m, type: chat, price: {markup_percent: '-101'}}\n", ":2: models[0].price.markup_percent: this must be a percentage"),
-        ("models:\n  - {model: m, type: chat, price: {markup_percent: 'x'}}\n", ':2: models[0].price.markup_percent: "x" is not a percentage.'),
+        (model("price: {markup_percent: 12.5}"), ":2: models[0].price.markup_percent: a number with a point"),
+        (model("price: {markup_percent: '-101'}"), ":2: models[0].price.markup_percent: this must be a percentage"),
+        (model("price: {markup_percent: 'x'}"), ':2: models[0].price.markup_percent: "x" is not a percentage.'),
         ("teams:\n  - {}\n", ":2: teams[0]: the key name is missing."),
         ("teams:\n  - {name: a}\n  - {name: a}\n", ":3: teams[1].name: this team is here already, in line 2."),
-        ("teams:\n  - {name: a, keep_content_days: 366}\n", ":2: teams[0].keep_content_days: this must be a whole number from 0 to 365."),
-        ("teams:\n  - {name: a, credits: 1.5}\n", ':2: teams[0].credits: a number with a point is read as a float; write it as text: "1.5".'),
-        ("teams:\n  - {name: a, credits: -5}\n", ":2: teams[0].credits: this must be zero or more."),
-        ("teams:\n  - {name: a, members: [{email: nobody}]}\n", ':2: teams[0].members[0].email: "nobody" is not an e-mail address.'),
-        ("teams:\n  - {name: a, members: [{email: a@b, role: boss}]}\n", ':2: teams[0].members[0].role: "boss" is not possible.'),
-        ("teams:\n  - {name: a, members: [{email: a@b}, {email: A@B}]}\n", ":2: teams[0].members[1].email: this address is here already"),
+        (team("keep_content_days: 366"), ":2: teams[0].keep_content_days: this must be a whole number from 0 to 365."),
+        (
+            team("credits: 1.5"),
+            ':2: teams[0].credits: a number with a point is read as a float; write it as text: "1.5".',
+        ),
+        (team("credits: -5"), ":2: teams[0].credits: this must be zero or more."),
+        (team("members: [{email: nobody}]"), ':2: teams[0].members[0].email: "nobody" is not an e-mail address.'),
+        (team("members: [{email: a@b, role: boss}]"), ':2: teams[0].members[0].role: "boss" is not possible.'),
+        (team("members: [{email: a@b}, {email: A@B}]"), ":2: teams[0].members[1].email: this address is here already"),
         ("teams:\n  - name: a\n    keys:\n      - name: ci\n", ":4: teams[0].keys[0]: the key secret is missing."),
         (
             "teams:\n  - name: a\n    keys:\n      - {name: ci, secret: tooShort}\n",
             ":4: teams[0].keys[0].secret: secret has 8 characters; a key that is given has at least 32.",
         ),
         (
-            "teams:\n  - name: a\n    keys:\n      - {name: ci, secret: env:ACME_KEY}\n      - {name: cd, secret: env:ACME_KEY}\n",
+            "teams:\n  - name: a\n    keys:\n"
+            "      - {name: ci, secret: env:ACME_KEY}\n      - {name: cd, secret: env:ACME_KEY}\n",
             ":5: teams[0].keys[1].secret: this secret is here already, in line 4.",
         ),
-        ("teams:\n  - name: a\n    keys: [{name: ci, secret: env:ACME_KEY, models: []}]\n", ":3: teams[0].keys[0].models: models must name"),
-        ("teams:\n  - name: a\n    keys: [{name: ci, secret: env:ACME_KEY, models: '*'}]\n", ":3: teams[0].keys[0].models: this must be a list, not text."),
-        ("teams:\n  - name: a\n    keys: [{name: ci, secret: env:ACME_KEY, expires: 2027-02-30}]\n", ":3: teams[0].keys[0].expires: this must be a day"),
-        ("teams:\n  - name: a\n    keys: [{name: ci, secret: env:ACME_KEY, strict: maybe}]\n", ":3: teams[0].keys[0].strict: this must be true"),
-        ("teams:\n  - name: a\n    keys: [{name: ci, secret: 12345678901234567890123456789012}]\n", ":3: teams[0].keys[0].secret: a secret must be text"),
+        (key("secret: env:ACME_KEY, models: []"), ":3: teams[0].keys[0].models: models must name"),
+        (key("secret: env:ACME_KEY, models: '*'"), ":3: teams[0].keys[0].models: this must be a list, not text."),
+        (key("secret: env:ACME_KEY, expires: 2027-02-30"), ":3: teams[0].keys[0].expires: this must be a day"),
+        (key("secret: env:ACME_KEY, strict: maybe"), ":3: teams[0].keys[0].strict: this must be true"),
+        (key("secret: 12345678901234567890123456789012"), ":3: teams[0].keys[0].secret: a secret must be text"),
     ],
-)  # fmt: skip
+)
 def test_a_fault_is_told_with_file_line_and_path(text: str | bytes, expected: str):
     found = faults(text)
 
@@ -301,7 +328,7 @@ def test_a_base_url_that_is_none_or_holds_a_secret_is_refused_without_repeating_
         "env:thisIs-AVerySecretSecret0123456789012345",
         "thisIsAVerySecretSecret",
         "%thisIsAVerySecretSecret0123456789012345",
-        "hk-thisIsAVerySecretSecretthisIsAVerySecretSecretABCDEF",
+        "hk-" + "thisIs0" * 7,
     ],
 )
 def test_a_faulty_secret_is_not_repeated(written: str):

@@ -13,8 +13,8 @@ from app.adapters.providers.kinds import Document
 def max_tokens_by_its_old_name(document: Document) -> None:
     """`max_completion_tokens` → `max_tokens`, where a provider knows the old name only.
 
-    https://api-docs.deepseek.com/api/create-chat-completion lists `max_tokens` alone; unknown fields are ignored there,
-    so the limit would be lost. A client that sends both means the new one.
+    https://api-docs.deepseek.com/api/create-chat-completion lists `max_tokens` alone, so under the new name the limit
+    would be lost. A client that sends both means the new one.
     """
     if (limit := document.pop("max_completion_tokens", None)) is not None:
         document["max_tokens"] = limit

@@ -87,7 +87,15 @@ _OLLAMA = Kind(
     docs="https://docs.ollama.com/api/openai-compatibility",
     wire="openai",
     base_url="http://localhost:11434/v1",
-    paths={**_CHAT, "completions": "/completions", "embeddings": "/embeddings"},
+    # Pictures and sound since 0.40; an older one answers 404.
+    paths={
+        **_CHAT,
+        "completions": "/completions",
+        "embeddings": "/embeddings",
+        "images.generations": "/images/generations",
+        "audio.speech": "/audio/speech",
+        "audio.transcriptions": "/audio/transcriptions",
+    },
     signing=signing.bearer,
     # Asks for none; one given anyway (Ollama's cloud, a proxy in front of it) is sent.
     secret_parts=(),
@@ -187,7 +195,7 @@ _DOUBAO = Kind(
     },
     environment=("ARK_API_KEY",),
     key_check_path="/models",
-    starter_models=(("doubao-seed-1-8-251228", "chat"), ("doubao-seedream-4-0-250828", "image")),
+    starter_models=(("doubao-seed-2-0-pro-260215", "chat"), ("doubao-seedream-5-0-260128", "image")),
 )
 
 _POE = Kind(

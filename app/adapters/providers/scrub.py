@@ -28,13 +28,13 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
             r"\b((?:x-)?api[-_ ]?key|authorization|access[-_ ]token|secret(?:[-_ ](?:access[-_ ])?key)?|password)"
-            r"([\"']?\s{0,3}[:=]\s{0,3}[\"']?)[^\s\"',;})\]]+",
+            r"([\"']?\s{0,3}[:=]\s{0,3}[\"']?)(?!\s|\[key\]|bearer\b|basic\b)[^\s\"',;})\]]+",
             re.I,
         ),
         rf"\1\2{_KEY}",
     ),
     # Not `token: 12`, which is a count.
-    (re.compile(r"\b(token)([\"']?\s{0,3}[:=]\s{0,3}[\"']?)[^\s\"',;})\]]{6,}", re.I), rf"\1\2{_KEY}"),
+    (re.compile(r"\b(token)([\"']?\s{0,3}[:=]\s{0,3}[\"']?)(?!\[key\])[^\s\"',;})\]]{6,}", re.I), rf"\1\2{_KEY}"),
     # Stars, dots or an ellipsis with something on a side: a key that its owner would recognise.
     (re.compile(r"[\w\-]{0,80}(?:[*•●]{2,}|…)[\w\-*•●]{1,80}|[\w\-]{1,80}[*•●]{2,}"), _KEY),
     (re.compile(r"(?<![\w\-])[\w\-]{2,80}\.{3,8}\w{2,}"), _KEY),

@@ -54,7 +54,7 @@ async def totals(session: AsyncSession, source: str) -> Mapping[str, int]:
         .where(CreditGrant.source == source)
         .group_by(CreditGrant.team_id)
     )
-    return {team_id: int(total) for team_id, total in rows.tuples()}
+    return {team_id: int(total) for team_id, total in rows}
 
 
 async def teams_with_grants(session: AsyncSession) -> frozenset[str]:

@@ -6,12 +6,12 @@ The end applies only to a row that is still `running`, so whatever tries to end 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import asdict
-from sqlalchemy import bindparam, delete, insert, literal_column, update
+from msgspec.structs import astuple
+from sqlalchemy import and_, bindparam, delete, insert, literal_column, update
 
+from app.base.orm import Base
 from app.base.usage import METERS, Usage
 from app.base.writer import Statement, Step
 from app.domain.calls.models import Attempt, Call, CallContent, IdempotentAnswer
@@ -37,7 +37,9 @@ _BEGIN = Statement(
         status=literal_column("'running'"),
         attempts=_ZERO,
         **dict.fromkeys(METERS, _ZERO),
-    )
+    ),
+    _BEGIN_FIELDS,
+    is_independent=True,
 )
 
 
@@ -110,76 +112,76 @@ class KeptAnswer(Struct, frozen=True, kw_only=True):
     sealed_answer: str
 
 
+_END_FIELDS = (*Ending.__struct_fields__, *METERS)
 _END = Statement(
     update(Call)
     .where(Call.id == bindparam("call_id"), Call.status == literal_column("'running'"))
-    .values({name: bindparam(f"new_{name}") for name in (*Ending.__struct_fields__, *METERS)})
+    .values({name: bindparam(f"new_{name}") for name in _END_FIELDS}),
+    ("call_id", *(f"new_{name}" for name in _END_FIELDS)),
+    is_independent=True,
 )
-_ATTEMPT = Statement(insert(Attempt).values({name: bindparam(name) for name in ("call_id", *Tried.__struct_fields__)}))
-_CONTENT = Statement(
-    insert(CallContent).values({name: bindparam(name) for name in ("call_id", *Content.__struct_fields__)})
-)
-_CLAIM = Statement(
-    insert(IdempotentAnswer).values(
-        {name: bindparam(name) for name in ("digest", "body_digest", "call_id", "expires_us")}
+
+
+def _insert(table: type[Base], names: Sequence[str], *, is_independent: bool = False) -> Statement:
+    return Statement(
+        insert(table).values({name: bindparam(name) for name in names}), names, is_independent=is_independent
     )
+
+
+_ATTEMPT = _insert(Attempt, ("call_id", *Tried.__struct_fields__), is_independent=True)
+_CONTENT = _insert(CallContent, ("call_id", *Content.__struct_fields__), is_independent=True)
+_CLAIM = _insert(IdempotentAnswer, ("digest", "body_digest", "call_id", "expires_us"))
+
+_IS_CLAIM_OF_CALL = and_(
+    IdempotentAnswer.call_id == bindparam("of_call"), IdempotentAnswer.digest == bindparam("of_digest")
 )
 _KEEP_ANSWER = Statement(
     update(IdempotentAnswer)
-    .where(IdempotentAnswer.call_id == bindparam("for_call"), IdempotentAnswer.digest == bindparam("of_digest"))
-    .values({name: bindparam(f"new_{name}") for name in KeptAnswer.__struct_fields__})
+    .where(_IS_CLAIM_OF_CALL)
+    .values({name: bindparam(f"new_{name}") for name in KeptAnswer.__struct_fields__}),
+    ("of_digest", "of_call", *(f"new_{name}" for name in KeptAnswer.__struct_fields__)),
 )
-_RELEASE_CLAIM = Statement(
-    delete(IdempotentAnswer).where(
-        IdempotentAnswer.call_id == bindparam("for_call"), IdempotentAnswer.digest == bindparam("of_digest")
-    )
-)
+_RELEASE_CLAIM = Statement(delete(IdempotentAnswer).where(_IS_CLAIM_OF_CALL), ("of_digest", "of_call"))
 _DROP_EXPIRED_CLAIM = Statement(
     delete(IdempotentAnswer).where(
         IdempotentAnswer.digest == bindparam("of_digest"), IdempotentAnswer.expires_us < bindparam("now_us")
-    )
+    ),
+    ("of_digest", "now_us"),
 )
 
 
 def begin(beginning: Beginning) -> Step:
     """The call's row, `running`."""
-    return Step(_BEGIN, asdict(beginning))
+    return Step(_BEGIN, astuple(beginning))
 
 
 def end(call_id: str, ending: Ending, usage: Usage) -> Step:
     """The call's end, its usage with it."""
-    values: dict[str, Any] = {f"new_{name}": getattr(ending, name) for name in Ending.__struct_fields__}
-    for meter in METERS:
-        values[f"new_{meter}"] = getattr(usage, meter)
-    values["call_id"] = call_id
-    return Step(_END, values)
+    return Step(_END, (call_id, *astuple(ending), *astuple(usage)))
 
 
 def tried(call_id: str, attempts: Sequence[Tried]) -> list[Step]:
     """A row for each attempt."""
-    return [Step(_ATTEMPT, {"call_id": call_id, **asdict(attempt)}) for attempt in attempts]
+    return [Step(_ATTEMPT, (call_id, *astuple(attempt))) for attempt in attempts]
 
 
 def keep_content(call_id: str, content: Content) -> Step:
-    return Step(_CONTENT, {"call_id": call_id, **asdict(content)})
+    return Step(_CONTENT, (call_id, *astuple(content)))
 
 
 def claim(digest: bytes, body_digest: bytes, call_id: str, expires_us: int) -> Step:
     """Take an Idempotency-Key for this call. The posting fails on its unique key when another call has it."""
-    return Step(_CLAIM, {"digest": digest, "body_digest": body_digest, "call_id": call_id, "expires_us": expires_us})
+    return Step(_CLAIM, (digest, body_digest, call_id, expires_us))
 
 
 def drop_expired_claim(digest: bytes, now_us: int) -> Step:
-    return Step(_DROP_EXPIRED_CLAIM, {"of_digest": digest, "now_us": now_us})
+    return Step(_DROP_EXPIRED_CLAIM, (digest, now_us))
 
 
 def keep_answer(digest: bytes, call_id: str, answer: KeptAnswer) -> Step:
-    return Step(
-        _KEEP_ANSWER,
-        {"for_call": call_id, "of_digest": digest, **{f"new_{k}": v for k, v in asdict(answer).items()}},
-    )
+    return Step(_KEEP_ANSWER, (digest, call_id, *astuple(answer)))
 
 
 def release_claim(digest: bytes, call_id: str) -> Step:
     """A call that failed leaves its Idempotency-Key free, so that the client's next try is a real one."""
-    return Step(_RELEASE_CLAIM, {"for_call": call_id, "of_digest": digest})
+    return Step(_RELEASE_CLAIM, (digest, call_id))

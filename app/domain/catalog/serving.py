@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 import structlog
@@ -61,27 +61,21 @@ class CallableModel(Struct, frozen=True, kw_only=True):
 class Opener:
     """Opens credentials, and remembers what it opened so that an unchanged one is not opened again."""
 
-    def __init__(self, vault: Vault, reload_ring: Callable[[], None]) -> None:
+    def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._reload_ring = reload_ring
         self._opened: dict[str, tuple[str, Mapping[str, Secret]]] = {}
         """Credential id → its sealed text and what it held."""
 
     def open(self, credential_id: str, sealed: str) -> Mapping[str, Secret] | None:
+        """The parts of a credential; None when the vault cannot open it. Then this one alone is out of use."""
         known = self._opened.get(credential_id)
         if known is not None and known[0] == sealed:
             return known[1]
-        place = Place("credential", "sealed", credential_id)
         try:
-            secret = self._vault.open(sealed, place)
-        except VaultError:
-            # The master key may have been rotated by another process since this one read it.
-            self._reload_ring()
-            try:
-                secret = self._vault.open(sealed, place)
-            except VaultError as failure:
-                _log.error("credential.unusable", credential=credential_id, reason=str(failure))
-                return None
+            secret = self._vault.open(sealed, Place("credential", "sealed", credential_id))
+        except VaultError as failure:
+            _log.error("credential.unusable", credential=credential_id, reason=str(failure))
+            return None
         fields = msgspec.json.decode(secret.reveal(), type=dict[str, str])
         parts = {name: Secret(text) for name, text in fields.items()}
         self._opened[credential_id] = (sealed, parts)

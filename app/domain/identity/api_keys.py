@@ -10,10 +10,10 @@ import hmac
 import re
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.base import clock
@@ -21,7 +21,7 @@ from app.base.errors import BadValue, Conflict, NotFound
 from app.base.ids import new_id
 from app.base.secret import Secret
 from app.domain.identity import teams
-from app.domain.identity.models import ApiKey
+from app.domain.identity.models import ApiKey, Team
 
 MIN_GIVEN_LENGTH = 32
 """A key that is not made by the hub has at least this many characters."""
@@ -62,7 +62,7 @@ def check_given(secret: Secret) -> Secret:
     if len(text) < MIN_GIVEN_LENGTH:
         raise BadValue(
             f"secret has {len(text)} characters; a key that is given has at least {MIN_GIVEN_LENGTH}. "
-            "Leave it out of `hub key create` to have one made.",
+            "`hub key create` makes a good one.",
             param="secret",
         )
     if not text.isascii() or not text.isprintable() or " " in text:
@@ -139,6 +139,32 @@ async def listed(session: AsyncSession, team_id: str | None = None) -> Sequence[
     if team_id is not None:
         query = query.where(ApiKey.team_id == team_id)
     return (await session.scalars(query)).all()
+
+
+async def newest(session: AsyncSession, limit: int) -> Sequence[tuple[ApiKey, str]]:
+    """The keys of all teams that were made last, newest first, each with its team's name; revoked ones too."""
+    rows = await session.execute(
+        select(ApiKey, Team.name)
+        .join(Team, Team.id == ApiKey.team_id)
+        .order_by(ApiKey.created_at.desc(), ApiKey.id.desc())
+        .limit(limit)
+    )
+    return [(key, team_name) for key, team_name in rows.tuples()]
+
+
+async def count(session: AsyncSession) -> int:
+    """How many keys all teams have, revoked ones too."""
+    return await session.scalar(select(func.count()).select_from(ApiKey)) or 0
+
+
+async def names(session: AsyncSession, key_ids: Collection[str]) -> Mapping[str, tuple[str, str]]:
+    """Key id → names of key and team, of those that are still there."""
+    rows = await session.execute(
+        select(ApiKey.id, ApiKey.name, Team.name)
+        .join(Team, Team.id == ApiKey.team_id)
+        .where(ApiKey.id.in_(list(key_ids)))
+    )
+    return {key_id: (key_name, team_name) for key_id, key_name, team_name in rows.tuples()}
 
 
 async def of_team(session: AsyncSession, team_id: str, key_id: str) -> ApiKey:

@@ -66,7 +66,7 @@ async def _sealed(session: AsyncSession) -> dict[str, str]:
     rows = await session.execute(
         select(HubSetting.key, HubSetting.value).where(HubSetting.key.in_((CANARY, PEPPER))),
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _key_id(sealed: str) -> str:

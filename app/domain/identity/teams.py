@@ -123,7 +123,7 @@ async def members(session: AsyncSession, team_id: str) -> Mapping[str, str]:
         .where(Membership.team_id == team_id)
         .order_by(User.email)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 async def memberships(session: AsyncSession) -> Sequence[tuple[str, str, str]]:
@@ -133,7 +133,7 @@ async def memberships(session: AsyncSession) -> Sequence[tuple[str, str, str]]:
         .join(User, Membership.user_id == User.id)
         .order_by(Membership.team_id, User.email)
     )
-    return [(team_id, email, role) for team_id, email, role in rows.tuples()]
+    return [(team_id, email, role) for team_id, email, role in rows]
 
 
 async def set_member(session: AsyncSession, team_id: str, email: str, role: str) -> None:

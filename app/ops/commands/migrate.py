@@ -11,7 +11,7 @@ from app.ops import console
 @console.json_option
 def migrate(as_json: bool) -> None:
     """Bring the database to this version's schema. Safe to run again."""
-    from app.ops.migrate import upgrade
+    from app.base.migrations import upgrade
     from app.ops.schema import check_reachable
 
     settings = console.settings()

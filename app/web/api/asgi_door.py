@@ -18,9 +18,10 @@ class AsgiDoor:
         self.error_body = error_body
         self.error_event = error_event
         self.has_started = False
+        self.is_finished = False
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
-        self.has_started = True
+        self.has_started = self.is_finished = True
         length = (b"content-length", b"%d" % len(body))
         await self._send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
@@ -33,12 +34,13 @@ class AsgiDoor:
         await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     async def end(self, piece: bytes = b"") -> None:
+        self.is_finished = True
         await self._send({"type": "http.response.body", "body": piece, "more_body": False})
 
     async def break_off(self, event: bytes | None) -> None:
         if event is not None:
             await self.end(event)
-        # Else nothing: the server closes a connection whose answer was left unfinished, and the client notices.
+        # Else nothing: the connection is closed before the answer is whole, and the client notices.
 
     async def refuse(self, error: AppError) -> None:
         """Answer a request that never became a call."""

@@ -13,6 +13,8 @@ from app.base.errors import AppError, BadRequest, BodyTooLarge, MediaTypeRefused
 
 BODY_SECONDS = 60.0
 """For a body that comes in several pieces, all of them."""
+_MAX_ZSTD_WINDOW = 8 * 1024 * 1024
+"""What RFC 9659 allows; a larger one takes memory before a byte is unfolded."""
 
 
 class BodyTooSlow(AppError):
@@ -74,9 +76,9 @@ def _unfold(encoding: bytes, body: bytes, limit: int) -> bytes:
             case b"gzip" | b"x-gzip":
                 unfolder = zlib.decompressobj(wbits=31)
                 unfolded = unfolder.decompress(body, limit + 1)
-                is_whole = unfolder.eof
+                is_whole = unfolder.eof and not unfolder.unused_data
             case b"zstd":
-                with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(body) as reader:
+                with zstandard.ZstdDecompressor(max_window_size=_MAX_ZSTD_WINDOW).stream_reader(body) as reader:
                     unfolded = reader.read(limit + 1)
                 is_whole = True
             case _:
@@ -89,7 +91,7 @@ def _unfold(encoding: bytes, body: bytes, limit: int) -> bytes:
     if len(unfolded) > limit:
         raise _too_large(limit)
     if not is_whole:
-        raise BadRequest("The compressed body is cut off.", param="Content-Encoding")
+        raise BadRequest("The compressed body is cut off, or something follows it.", param="Content-Encoding")
     return unfolded
 
 

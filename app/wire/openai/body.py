@@ -110,14 +110,17 @@ def _read_json(endpoint: Endpoint, body: bytes) -> Request:
     check_shape(body)
     try:
         document = _decode_document(body)
-    except (msgspec.DecodeError, RecursionError) as failure:
+        if not body.isascii():
+            # The decoder looks into names, not into the values, which stay bytes.
+            body.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
         raise _not_json(body, failure) from None
     model = _model_name(document)
     for field, wanted in endpoint.required:
         _check_field(document, field, wanted)
     request = Request(
         model=model,
-        is_streamed=endpoint.can_stream and _flag(document, "stream"),
+        is_streamed=_is_streamed(endpoint, document),
         wants_usage=endpoint.has_usage_option and _wants_usage(document),
         size=len(body),
         document=document,
@@ -128,6 +131,8 @@ def _read_json(endpoint: Endpoint, body: bytes) -> Request:
 
 
 def _not_json(body: bytes, failure: Exception) -> BadRequest:
+    if isinstance(failure, UnicodeDecodeError):
+        return BadRequest("The body is not valid UTF-8.")
     if body.lstrip()[:1] not in (b"{", b""):
         return BadRequest("The body must be a JSON object.")
     reason = re.sub(r"^JSON is malformed: ", "", str(failure))
@@ -161,19 +166,26 @@ def _check_field(document: Document, field: str, wanted: str) -> None:
         raise BadRequest(f"The field {field} must not be empty.", param=field)
 
 
-def _flag(document: Document, field: str) -> bool:
+def _is_streamed(endpoint: Endpoint, document: Document) -> bool:
+    if endpoint.is_binary:
+        # https://platform.openai.com/docs/api-reference/audio/createSpeech: `sse` sends the sound as events.
+        return bytes(document.get("stream_format", Raw())) == b'"sse"'
+    return endpoint.can_stream and _flag(document, "stream")
+
+
+def _flag(document: Document, field: str, inside: str = "") -> bool:
     raw = document.get(field)
     if raw is None:
         return False
     value = bytes(raw)
     if value not in (b"true", b"false", b"null"):
-        raise BadRequest(f"The field {field} must be true or false.", param=field)
+        raise BadRequest(f"The field {inside}{field} must be true or false.", param=f"{inside}{field}")
     return value == b"true"
 
 
 def _wants_usage(document: Document) -> bool:
     options = _options(document.get("stream_options"))
-    return options is not None and _flag(options, "include_usage")
+    return options is not None and _flag(options, "include_usage", "stream_options.")
 
 
 def _options(raw: Raw | None) -> Document | None:

@@ -24,6 +24,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """Whether `stream_options.include_usage` exists, so that usage has to be asked for in streams."""
     is_binary: bool = False
     """Whether the answer is a file rather than JSON."""
+    may_be_text: bool = False
+    """Whether the caller can ask for plain text in place of JSON."""
 
 
 _TOKENS = ("input", "cache_read", "output", "reasoning", "audio_in", "audio_out", "requests")
@@ -87,6 +89,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body="multipart",
         required=(("file", "file"),),
         can_stream=True,
+        may_be_text=True,
     ),
     Endpoint(
         name="audio.translations",
@@ -95,6 +98,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         meters=("input", "output", "audio_in", "seconds", "requests"),
         body="multipart",
         required=(("file", "file"),),
+        may_be_text=True,
     ),
     Endpoint(
         name="moderations",

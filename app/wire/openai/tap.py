@@ -17,6 +17,7 @@ MAX_EVENT_BYTES = 1024 * 1024
 MAX_MEDIA_EVENT_BYTES = 32 * 1024 * 1024
 _MAX_GARBAGE_EVENTS = 10
 _DONE = b"[DONE]"
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class BrokenStream(Exception):
@@ -43,7 +44,7 @@ class _Choice(Struct, gc=False):
 class _Event(Struct, gc=False):
     id: str | None = None
     type: str | None = None
-    choices: tuple[_Choice, ...] | UnsetType = UNSET
+    choices: tuple[_Choice, ...] | UnsetType | None = UNSET
     usage: _Something | None = None
     error: _Something | str | None = None
 
@@ -51,7 +52,7 @@ class _Event(Struct, gc=False):
 class _LooseEvent(Struct, gc=False):
     """The same, believing less: for events whose choices are not as documented."""
 
-    choices: list[Any] | UnsetType = UNSET
+    choices: Any = None
     usage: _Something | None = None
     error: Any = None
 
@@ -67,57 +68,71 @@ class StreamTap:
     def __init__(self, *, wants_usage: bool, asks_usage: bool, carries_media: bool = False) -> None:
         self._withholds_usage = asks_usage and not wants_usage
         self._asks_usage = asks_usage
-        self._pieces: list[bytes] = []
-        self._held_bytes = 0
+        self._held = bytearray()
+        """The beginning of an event whose end has not come, its line ends plain."""
+        self._had_cr = False
+        """Whether the last byte was a CR, so that an LF now belongs to it."""
         self._max_event = MAX_MEDIA_EVENT_BYTES if carries_media else MAX_EVENT_BYTES
         self._garbage = 0
+        self._usage_event = b""
         self.upstream_id: str | None = None
         self.usage: Raw | None = None
         self.error: Raw | None = None
         """The provider's error event, if one came; nothing after it is passed on."""
         self.finish_reason: str | None = None
+        self.has_begun = False
+        """Whether an event of the answer has come, rather than comments alone."""
         self.is_complete = False
         """Whether the provider said that this was all."""
+        self.is_done = False
+        """Whether it said so with `[DONE]`, after which nothing comes."""
         self.characters = 0
         """Of text, reasoning and tool arguments that went by, for the estimate when no usage comes."""
-        self.tail = b""
+
+    @property
+    def tail(self) -> bytes:
+        """The last events, which wait for the settlement: the usage, where the client asked for it, and the end."""
+        return self._usage_event + (b"data: [DONE]\n\n" if self.is_done else b"")
 
     def feed(self, chunk: bytes) -> bytes:
         """Raises `BrokenStream` for an event beyond all bounds or too much that is not JSON."""
-        if not self._pieces and chunk.endswith(b"\n\n") and chunk.find(b"\n") == len(chunk) - 2:
+        if self._had_cr or b"\r" in chunk:
+            chunk = self._plain_line_ends(chunk)
+        if not self._held and chunk.endswith(b"\n\n") and chunk.find(b"\n") == len(chunk) - 2:
             # The usual piece: one event on one line.
             data = chunk[6:-2] if chunk.startswith(b"data: ") else _data_of(chunk)
             return chunk if self._look(chunk, data) else b""
         if self.error is not None:
             return b""
-        self._pieces.append(chunk)
-        self._held_bytes += len(chunk)
-        if b"\n" not in chunk and b"\r" not in chunk:
-            self._check_size()
-            return b""
-        data = b"".join(self._pieces)
-        if b"\r" in data:
-            data = _plain_line_ends(data)
-        cut = data.rfind(b"\n\n")
-        if cut < 0:
-            self._keep(data)
-            return b""
-        self._keep(data[cut + 2 :])
-        return self._pass(data[: cut + 2])
+        # An event ends within the new bytes or where they meet the old ones. The old ones are not searched again: a
+        # flood of lines without an end would cost the square of its length.
+        cut = chunk.rfind(b"\n\n") + 2
+        if cut < 2:
+            cut = 1 if chunk.startswith(b"\n") and self._held.endswith(b"\n") else 0
+        self._held += chunk[:cut]
+        events = b""
+        if cut:
+            events = bytes(self._held)
+            self._held.clear()
+        self._held += chunk[cut:]
+        self._check_size()
+        return self._pass(events) if events else b""
 
     def finish(self) -> bytes:
         """The stream has ended: what is left, if it is a whole event."""
-        rest = b"".join(self._pieces).strip(b"\r\n")
-        self._pieces, self._held_bytes = [], 0
+        rest = bytes(self._held).strip(b"\n")
+        self._held.clear()
         return self._pass(rest + b"\n\n") if rest and self.error is None else b""
 
-    def _keep(self, rest: bytes) -> None:
-        self._pieces = [rest] if rest else []
-        self._held_bytes = len(rest)
-        self._check_size()
+    def _plain_line_ends(self, chunk: bytes) -> bytes:
+        """CR LF and CR as LF, also where the two are cut apart."""
+        if self._had_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+        self._had_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _check_size(self) -> None:
-        if self._held_bytes > self._max_event:
+        if len(self._held) > self._max_event:
             raise BrokenStream(f"an event of more than {self._max_event} bytes")
 
     def _pass(self, events: bytes) -> bytes:
@@ -126,26 +141,26 @@ class StreamTap:
 
     def _look(self, event: bytes, data: bytes | None) -> bool:
         """Read one event; whether it goes to the client now."""
-        if data is None or self.error is not None:
+        if not data or self.error is not None:
             return self.error is None
         if data == _DONE:
-            self.is_complete = True
-            self.tail += b"data: [DONE]\n\n"
+            self.is_complete = self.is_done = True
             return False
         try:
             return self._read(event, data, _decode_event(data))
         except msgspec.ValidationError:
             return self._read_loose(event, data)
-        except msgspec.DecodeError:
+        except _NOT_JSON:
             return self._refuse_garbage()
 
     def _read(self, event: bytes, data: bytes, seen: _Event) -> bool:
         if seen.error is not None:
             return self._stop_at_error(data)
+        self.has_begun = True
         if self.upstream_id is None:
             self.upstream_id = seen.id
         choices = seen.choices
-        if choices is UNSET:
+        if choices is UNSET or choices is None:
             if seen.type is not None and seen.type.endswith((".completed", ".done")):
                 self.is_complete = True
         else:
@@ -163,18 +178,19 @@ class StreamTap:
                 elif choice.text is not None:
                     self.characters += len(choice.text)
         if seen.usage is not None:
-            return self._read_usage(event, data, has_choices=choices is not UNSET and len(choices) > 0)
+            return self._read_usage(event, data, has_choices=bool(choices))
         return True
 
     def _read_loose(self, event: bytes, data: bytes) -> bool:
         try:
             seen = _decode_loose(data)
-        except msgspec.DecodeError:
+        except _NOT_JSON:
             return self._refuse_garbage()
         if seen.error is not None:
             return self._stop_at_error(data)
+        self.has_begun = True
         if seen.usage is not None:
-            return self._read_usage(event, data, has_choices=seen.choices is not UNSET and len(seen.choices) > 0)
+            return self._read_usage(event, data, has_choices=bool(seen.choices))
         return True
 
     def _stop_at_error(self, data: bytes) -> bool:
@@ -188,7 +204,7 @@ class StreamTap:
         if has_choices or not self._asks_usage:
             return True
         if not self._withholds_usage:
-            self.tail += event.rstrip(b"\n") + b"\n\n"
+            self._usage_event = event.rstrip(b"\n") + b"\n\n"
         return False
 
     def _refuse_garbage(self) -> bool:
@@ -196,13 +212,6 @@ class StreamTap:
         if self._garbage > _MAX_GARBAGE_EVENTS:
             raise BrokenStream("events that are not JSON")
         return False
-
-
-def _plain_line_ends(data: bytes) -> bytes:
-    """CR LF and CR as LF. A CR at the very end stays: its LF may still come."""
-    if data.endswith(b"\r"):
-        return _plain_line_ends(data[:-1]) + b"\r"
-    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _data_of(event: bytes) -> bytes | None:
@@ -250,7 +259,7 @@ def read_answer(content: bytes) -> AnswerFacts:
         answer = _decode_answer(content)
     except msgspec.ValidationError:
         return _read_loosely(content)
-    except (msgspec.DecodeError, RecursionError):
+    except _NOT_JSON:
         return AnswerFacts(is_json=False)
     return AnswerFacts(
         upstream_id=answer.id,
@@ -264,10 +273,12 @@ def read_answer(content: bytes) -> AnswerFacts:
 
 def _read_loosely(content: bytes) -> AnswerFacts:
     try:
-        fields = msgspec.json.decode(content, type=dict[str, Raw])
-    except msgspec.DecodeError:
+        fields = _decode_fields(content)
+    except msgspec.ValidationError:
         # Valid JSON that is not an object.
         return AnswerFacts()
+    except _NOT_JSON:
+        return AnswerFacts(is_json=False)
     return AnswerFacts(
         usage=_present(fields.get("usage")),
         error=_present(fields.get("error")) if "choices" not in fields else None,

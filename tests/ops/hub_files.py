@@ -1,21 +1,23 @@
-"""A hub on the test's database, and files for it."""
+"""A hub on the test's database, and a file for it that uses everything a file can say."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
 
 from app.adapters.providers.registry import KINDS
-from app.base.config import read_settings
-from app.ops import apply, house
+from app.ops import apply
 from app.ops.apply import Draft
 from app.ops.house import House
+from app.ops.tables import METADATA
 
 OPENAI_SECRET = "sk-proj-thisIsTheOpenAiSecret0123"
-BEDROCK_SECRET = "wJalrXUtnFEMI-thisIsTheAwsSecret"
+AWS_SECRET = "wJalrXUtnFEMI-thisIsTheAwsSecret"
 KEY_SECRET = "thisIsTheGivenKeyOfAcme0123456789abcdef"
 
-ENVIRON = {"OPENAI_API_KEY": OPENAI_SECRET, "AWS_SECRET": BEDROCK_SECRET, "ACME_KEY": KEY_SECRET}
+ENVIRON = {"OPENAI_API_KEY": OPENAI_SECRET, "AWS_SECRET": AWS_SECRET, "ACME_KEY": KEY_SECRET}
 
 FULL = """\
 billing: off
@@ -54,20 +56,21 @@ teams:
 """
 
 
-@asynccontextmanager
-async def opened_hub(hub_environ: Mapping[str, str]) -> AsyncIterator[House]:
-    async with house.opened(read_settings(hub_environ)) as hub:
-        yield hub
-
-
-async def planned(
-    hub: House, text: str, *, prune: bool = False, environ: Mapping[str, str] = ENVIRON, source: str = "hub.yaml"
-) -> Draft:
-    return await apply.prepare(hub, text.encode(), source, environ=environ, kinds=KINDS, is_pruning=prune)
+async def planned(hub: House, text: str, *, prune: bool = False, environ: Mapping[str, str] = ENVIRON) -> Draft:
+    return await apply.prepare(hub, text.encode(), "hub.yaml", environ=environ, kinds=KINDS, is_pruning=prune)
 
 
 async def applied(hub: House, text: str, *, prune: bool = False, environ: Mapping[str, str] = ENVIRON) -> list[str]:
-    """Apply the file; the plan's lines."""
+    """Apply the file; the lines of its plan."""
     draft = await planned(hub, text, prune=prune, environ=environ)
     await apply.carry_out(hub, draft)
     return [change.text() for change in draft.plan.changes]
+
+
+async def everything(hub: House) -> dict[str, list[Any]]:
+    """Every row of every table."""
+    async with hub.db.reading() as session:
+        return {
+            table.name: sorted((await session.execute(select(table))).all(), key=repr)
+            for table in METADATA.sorted_tables
+        }
