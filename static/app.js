@@ -11,6 +11,12 @@ if (zone) {
     `hub_zone=${encodeURIComponent(zone)}; path=${document.body.dataset.root}; max-age=31536000; samesite=lax${secure}`;
 }
 
+// The small screen's menu closes by a link to a part of the same page too, and by a click beside it.
+document.addEventListener("click", (event) => {
+  const menu = document.querySelector("details.narrow[open]");
+  if (menu && (event.target.closest("a") || !menu.contains(event.target))) menu.open = false;
+});
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;

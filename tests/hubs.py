@@ -45,11 +45,15 @@ class RunningHub:
         self.root = f"http://127.0.0.1:{port}"
         self.http = client(self.root)
 
-    async def chat(self, model: str = "chat", *, headers: Mapping[str, str] | None = None, **fields: Any) -> httpx.Response:
+    async def chat(
+        self, model: str = "chat", *, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> httpx.Response:
         """One chat that does not stream."""
         return await self.http.post(CHAT, json={"model": model, "messages": HELLO, **fields}, headers=headers)
 
-    async def stream(self, model: str = "chat", *, headers: Mapping[str, str] | None = None, **fields: Any) -> httpx.Response:
+    async def stream(
+        self, model: str = "chat", *, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> httpx.Response:
         """One streamed chat, read to its end; a connection that was cut raises `httpx.RemoteProtocolError`."""
         return await self.chat(model, headers=headers, stream=True, **fields)
 
@@ -97,6 +101,11 @@ async def until_given(look: Callable[[], Any], seconds: float = 5.0) -> Any:
     return found
 
 
+async def seen(upstream: Upstream, fact: Callable[[list[Json]], bool], seconds: float = 3) -> list[Json]:
+    """The emulator's journal as soon as `fact` holds for it; the hub goes on meanwhile."""
+    return await asyncio.to_thread(upstream.wait_for, fact, seconds)
+
+
 def described(
     upstream: Upstream,
     *,
@@ -133,7 +142,13 @@ def described(
     }
 
 
-_TYPES = {"embed": "embedding", "image": "image", "speech": "speech", "transcri": "transcription", "moderat": "moderation"}
+_TYPES = {
+    "embed": "embedding",
+    "image": "image",
+    "speech": "speech",
+    "transcri": "transcription",
+    "moderat": "moderation",
+}
 
 
 def _model(name: str, routes: Sequence[str]) -> Json:

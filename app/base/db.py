@@ -51,12 +51,21 @@ class Database:
             async with self._writing.begin() as session:
                 yield session
             return
-        await asyncio.to_thread(self.write_lock.acquire)
+        await self._take_write_lock()
         try:
             async with self._writing.begin() as session:
                 yield session
         finally:
             self.write_lock.release()
+
+    async def _take_write_lock(self) -> None:
+        taking = asyncio.ensure_future(asyncio.to_thread(self.write_lock.acquire))
+        try:
+            await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            # The thread gets the lock all the same, when nobody is there any more to give it back.
+            taking.add_done_callback(lambda _: self.write_lock.release())
+            raise
 
     async def is_reachable(self) -> bool:
         """Whether the database answers at all, for readiness."""

@@ -29,6 +29,8 @@ _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
+    # What asyncpg says when the connection ends in the middle of an operation.
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
 )

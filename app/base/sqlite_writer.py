@@ -1,7 +1,12 @@
-"""The group-commit writer on SQLite: one thread, one connection, the only one of the process that checkpoints.
+"""The group-commit writer on SQLite.
 
-Each call into SQLite gives Python's lock away and has to win it back from a busy event loop, so what counts is their
-number: rows of one statement go in together, as one JSON array that SQLite unfolds itself.
+A commit here costs some tens of microseconds and no fsync (WAL, synchronous=NORMAL: a crash of the process loses nothing,
+one of the machine perhaps the last moments). So it runs on the event loop: to hand it to a thread costs several times as
+much, because two threads that both want Python's lock wake each other up for every statement. What can take long is the
+thread's: a batch that meets a lock, a commit that was slow, and checkpoints. One lock keeps the two, and the control
+plane's writes, from ever writing at the same time.
+
+Rows of one statement go in together, as one JSON array that SQLite unfolds itself.
 
 A database that does not answer (locked by another process, a full disk) fails no posting at once: a batch is tried again
 until `GIVE_UP_SECONDS` have passed, because a record that waits is better than a record that is lost.
@@ -10,11 +15,13 @@ until `GIVE_UP_SECONDS` have passed, because a record that waits is better than 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import re
 import sqlite3
 import threading
 import time
+from typing import Literal
 
 import msgspec
 import structlog
@@ -25,7 +32,11 @@ from app.base.writer import AlreadyThere, Outcomes, Posting, Refused, Run, State
 
 GIVE_UP_SECONDS = 600
 _RETRY_EVERY_SECONDS = 0.2
-_CHECKPOINT_EVERY_PAGES = 2000
+_CHECKPOINT_BYTES = 8 * 1024 * 1024
+_LOOK_EVERY_COMMITS = 256
+_SLOW_COMMIT_SECONDS = 0.02
+_SLOW_SECONDS = 1.0
+"""How long the thread commits after a commit on the loop met a lock or a slow disk."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -35,7 +46,9 @@ _OF_ONE_POSTING = (
     sqlite3.DataError,
     sqlite3.ProgrammingError,
     sqlite3.InterfaceError,
-    UnicodeEncodeError,
+    OverflowError,
+    TypeError,
+    ValueError,
     msgspec.MsgspecError,
 )
 """What one posting can cause; the others of its batch are good."""
@@ -50,48 +63,88 @@ class SqliteWriter(Writer):
     def __init__(self, db: Database) -> None:
         super().__init__()
         self._path = db.sqlite_path
+        self._log_path = db.sqlite_path.with_name(db.sqlite_path.name + "-wal")
         self._lock = db.write_lock
-        self._batches: queue.SimpleQueue[list[Posting] | None] = queue.SimpleQueue()
-        self._together: dict[int, str] = {}
-        """Statement → its text for many rows."""
+        self._quick: sqlite3.Connection | None = None
+        """The loop's own connection: it waits for nobody and never checkpoints."""
+        self._slow_until = 0.0
+        self._commits = 0
+        self._orders: queue.SimpleQueue[list[Posting] | Literal["checkpoint", "end"]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="hub-writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened: asyncio.Future[None] | None = None
+        self._together: dict[int, str] = {}
+        """Statement → its text for many rows."""
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._opened = self._loop.create_future()
         self._thread.start()
         await self._opened
+        self._quick = self._open(busy_timeout_ms=0)
 
     def _submit(self, batch: list[Posting]) -> None:
-        self._batches.put(batch)
+        outcomes = self._commit_at_once(batch)
+        if outcomes is None:
+            self._orders.put(batch)
+        else:
+            self._finish(outcomes)
+
+    def _commit_at_once(self, batch: list[Posting]) -> Outcomes | None:
+        """Commit on the loop; None where that would mean waiting. Then nothing was written."""
+        began_at = time.monotonic()
+        if self._quick is None or began_at < self._slow_until or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._transaction(self._quick, batch)
+        except Exception:  # the thread tries it again, and says what is wrong with it
+            self._slow_until = time.monotonic() + _SLOW_SECONDS
+            return None
+        finally:
+            self._lock.release()
+            self._commits += 1
+            if time.monotonic() - began_at > _SLOW_COMMIT_SECONDS:
+                self._slow_until = time.monotonic() + _SLOW_SECONDS
+            if self._commits % _LOOK_EVERY_COMMITS == 0 and self._log_is_long():
+                self._orders.put("checkpoint")
+
+    def _log_is_long(self) -> bool:
+        try:
+            return self._log_path.stat().st_size > _CHECKPOINT_BYTES
+        except OSError:
+            return False
 
     async def _shut(self) -> None:
-        self._batches.put(None)
+        self._orders.put("end")
         await asyncio.to_thread(self._thread.join)
+        if self._quick is not None:
+            self._quick.close()
 
     def _work(self) -> None:
-        """The thread: open, then batch after batch until the end mark."""
+        """The thread: open, then order after order until the end."""
         assert self._loop is not None and self._opened is not None
         try:
-            connection = self._open()
+            connection = self._open(busy_timeout_ms=BUSY_TIMEOUT_MS)
         except sqlite3.Error as failure:
             self._loop.call_soon_threadsafe(self._opened.set_exception, failure)
             return
         self._loop.call_soon_threadsafe(self._opened.set_result, None)
-        while (batch := self._batches.get()) is not None:
-            self._loop.call_soon_threadsafe(self._finish, self._commit(connection, batch))
+        while (order := self._orders.get()) != "end":
+            if order == "checkpoint":
+                with self._lock, contextlib.suppress(sqlite3.OperationalError):
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            else:
+                self._loop.call_soon_threadsafe(self._finish, self._commit(connection, order))
         connection.close()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, *, busy_timeout_ms: int) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, cached_statements=256)
         for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            f"busy_timeout={busy_timeout_ms}",
             "journal_mode=WAL",
             "synchronous=NORMAL",
             "foreign_keys=ON",
-            f"wal_autocheckpoint={_CHECKPOINT_EVERY_PAGES}",
+            "wal_autocheckpoint=0",
             "journal_size_limit=67108864",
         ):
             connection.execute(f"PRAGMA {pragma}")
@@ -101,29 +154,33 @@ class SqliteWriter(Writer):
         give_up_at = time.monotonic() + GIVE_UP_SECONDS
         while True:
             try:
-                return self._transaction(connection, batch)
+                with self._lock:
+                    return self._transaction(connection, batch)
             except sqlite3.OperationalError as failure:
                 is_transient = any(word in str(failure).lower() for word in _TRANSIENT)
                 if not is_transient or time.monotonic() > give_up_at or self.is_closing:
                     return [(posting, failure) for posting in batch]
                 _log.warning("writer.waiting", reason=str(failure), waiting=self.waiting)
                 time.sleep(_RETRY_EVERY_SECONDS)
+            except Exception as failure:  # a damaged file, a fault of ours: the callers hear of it, the thread goes on
+                _log.error("writer.failed", reason=repr(failure), postings=len(batch))
+                return [(posting, failure) for posting in batch]
 
     def _transaction(self, connection: sqlite3.Connection, batch: list[Posting]) -> Outcomes:
-        with self._lock:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                for run in runs([posting for posting in batch if not posting.is_withdrawn]):
-                    self._execute(connection, run)
-                connection.execute("COMMIT")
-                return [(posting, None) for posting in batch]
-            except _OF_ONE_POSTING:
+        """Whoever calls holds the lock."""
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for run in runs([posting for posting in batch if not posting.is_withdrawn]):
+                self._execute(connection, run)
+            connection.execute("COMMIT")
+            return [(posting, None) for posting in batch]
+        except _OF_ONE_POSTING:
+            connection.execute("ROLLBACK")
+        except BaseException:
+            if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            return self._one_by_one(connection, batch)
+            raise
+        return self._one_by_one(connection, batch)
 
     def _one_by_one(self, connection: sqlite3.Connection, batch: list[Posting]) -> Outcomes:
         """Again, each posting in a savepoint of its own: the bad one fails alone."""

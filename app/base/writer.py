@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -98,15 +98,60 @@ class AlreadyThere(Exception):
 
 
 class Posting:
-    """Steps that are committed together, and the future that tells when."""
+    """Steps that are committed together. Its caller may wait for the commit, for as long as it likes."""
 
-    __slots__ = ("done", "is_withdrawn", "steps")
+    __slots__ = ("_loop", "_waiter", "failure", "is_committed", "is_withdrawn", "on_failure", "steps")
 
-    def __init__(self, steps: Sequence[Step], done: asyncio.Future[None]) -> None:
+    def __init__(self, steps: Sequence[Step], loop: asyncio.AbstractEventLoop) -> None:
         self.steps = steps
-        self.done = done
+        self.is_committed = False
+        self.failure: BaseException | None = None
         self.is_withdrawn = False
         """Set when the caller no longer waits and wants nothing written; the writer skips it if it still can."""
+        self.on_failure: Callable[[BaseException], None] | None = None
+        """Called when the database refused it for good, whether or not anybody waits."""
+        self._loop = loop
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def is_ended(self) -> bool:
+        return self.is_committed or self.failure is not None
+
+    async def ended_within(self, seconds: float) -> bool:
+        """Wait for the outcome, but not longer; whether there is one. Never raises: `failure` has it."""
+        if self.is_ended:
+            return True
+        self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(seconds, self._release)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+        return self.is_ended
+
+    async def committed(self) -> None:
+        """Wait for the commit, however long it takes.
+
+        Raises:
+            Refused, AlreadyThere, or the driver's error: nothing was written.
+        """
+        while not await self.ended_within(60):
+            pass
+        if self.failure is not None:
+            raise self.failure
+
+    def end(self, failure: BaseException | None) -> None:
+        """The writer's word."""
+        self.failure = failure
+        self.is_committed = failure is None
+        if failure is not None and self.on_failure is not None:
+            self.on_failure(failure)
+        self._release()
+
+    def _release(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class Writer(ABC):
@@ -125,7 +170,7 @@ class Writer(ABC):
         return self._waiting
 
     def post(self, *steps: Step, must_take: bool = False) -> Posting:
-        """Hand over a posting; `await posting.done` for its commit.
+        """Hand over a posting, whose commit can be waited for.
 
         `must_take` is for the end of something whose beginning was taken: there is one end to each, so the bound on
         beginnings bounds them too.
@@ -136,7 +181,7 @@ class Writer(ABC):
         if self._is_closed or (self._waiting >= MAX_WAITING and not must_take):
             raise Busy("The hub's database does not keep up. Try again in a moment.", code="database_busy")
         loop = asyncio.get_running_loop()
-        posting = Posting(steps, loop.create_future())
+        posting = Posting(steps, loop)
         self._waiting += 1
         self._gathered.append(posting)
         if not self._is_committing and len(self._gathered) == 1:
@@ -165,14 +210,7 @@ class Writer(ABC):
         self._waiting -= len(outcomes)
         self._commit_gathered()
         for posting, failure in outcomes:
-            if posting.done.done():
-                continue
-            if failure is None:
-                posting.done.set_result(None)
-            else:
-                posting.done.set_exception(failure)
-                # A caller that left does not collect its failure; asyncio need not complain about that.
-                posting.done.exception()
+            posting.end(failure)
         if self._idle is not None and not self._waiting:
             self._idle.set()
 
@@ -192,24 +230,3 @@ class Writer(ABC):
     @abstractmethod
     async def _shut(self) -> None:
         """Nothing waits any more: close the connection."""
-
-
-async def committed_within(posting: Posting, seconds: float) -> bool:
-    """Wait for a commit, but not for ever; whether it has come. Never raises: `posting.done` has the outcome."""
-    if posting.done.done():
-        return True
-    loop = asyncio.get_running_loop()
-    waiter = loop.create_future()
-
-    def release(_: object = None) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    timer = loop.call_later(seconds, release)
-    posting.done.add_done_callback(release)
-    try:
-        await waiter
-    finally:
-        timer.cancel()
-        posting.done.remove_done_callback(release)
-    return posting.done.done()

@@ -19,7 +19,7 @@ import structlog
 
 from app.adapters.providers.failures import Failure
 from app.base.errors import AppError, Busy
-from app.base.writer import AlreadyThere, Posting, committed_within
+from app.base.writer import AlreadyThere, Posting
 from app.domain.calls import recorder
 from app.domain.calls.idempotency import Claim
 from app.domain.calls.recorder import Beginning
@@ -89,25 +89,27 @@ async def _begin(course: Course, claim: Claim | None) -> Repeated | None:
     claiming = repeats.claim_steps(claim, course) if claim is not None else []
     posting = course.shared.writer.post(recorder.begin(beginning), *claiming)
     course.is_begun = True
-    if not await committed_within(posting, BEGIN_SECONDS):
+    if not await posting.ended_within(BEGIN_SECONDS):
         posting.is_withdrawn = True
         raise Busy(
             "The hub's database does not answer. Try again in a moment.", code="database_busy", retry_after_seconds=5
         )
-    try:
-        posting.done.result()
-    except AlreadyThere:
-        if claim is None:
-            # It is this call's own row: a commit whose answer was lost was tried again.
+    match posting.failure:
+        case None:
             return None
-        course.is_begun = False
-        repeated = await repeats.find(claim, course)
-        course.is_begun = repeated is None
-        return repeated
-    except Exception as failure:
-        course.is_begun = False
-        raise Busy("The hub's database refused the call. Try again in a moment.", code="database_error") from failure
-    return None
+        case AlreadyThere():
+            if claim is None:
+                # It is this call's own row: a commit whose answer was lost was tried again.
+                return None
+            course.is_begun = False
+            repeated = await repeats.find(claim, course)
+            course.is_begun = repeated is None
+            return repeated
+        case failure:
+            course.is_begun = False
+            raise Busy(
+                "The hub's database refused the call. Try again in a moment.", code="database_error"
+            ) from failure
 
 
 async def _ask(course: Course) -> Whole | Pieces:
@@ -139,8 +141,7 @@ async def _end_whole(course: Course, claim: Claim | None, whole: Whole) -> None:
     outcome.upstream_id = facts.upstream_id
     outcome.items = facts.items
     outcome.seconds = facts.seconds
-    if facts.usage is None:
-        outcome.characters = len(whole.content)
+    outcome.whole = whole.content
     if course.caller.keep_content_days > 0:
         outcome.kept = whole.content[: relay.MAX_KEPT_BYTES]
     course.http_status = whole.status
@@ -198,4 +199,4 @@ def _settle(course: Course, claim: Claim | None, answer: tuple[int, str, bytes] 
 
 
 async def _durable(posting: Posting) -> None:
-    await committed_within(posting, SETTLE_SECONDS)
+    await posting.ended_within(SETTLE_SECONDS)

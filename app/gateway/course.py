@@ -42,6 +42,8 @@ class Outcome(Struct):
     upstream_id: str | None = None
     characters: int = 0
     """Produced text, as far as it was seen."""
+    whole: bytes = b""
+    """An answer that came in one piece, for the same purpose."""
     items: int = 0
     seconds: float | None = None
     kept: bytes = b""

@@ -50,7 +50,8 @@ def end_steps(claim: Claim, course: Course, answer: tuple[int, str, bytes] | Non
     text = Secret(base64.b64encode(content).decode())
     kept = KeptAnswer(
         http_status=http_status,
-        content_type=content_type,
+        # As long as its column.
+        content_type=content_type[:200],
         sealed_answer=course.shared.vault.seal(text, _place(course.id)),
     )
     return [recorder.keep_answer(claim.digest, course.id, kept)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from time import monotonic
 
@@ -16,7 +15,7 @@ from app.base.writer import AlreadyThere, Posting, Step
 from app.domain.calls import recorder
 from app.domain.calls.recorder import Content, Ending
 from app.gateway.course import Course
-from app.wire.openai import body
+from app.wire.openai import body, tap
 from app.wire.openai.usage import read_usage, reported_cost_nano
 
 _BYTES_PER_TOKEN = 4
@@ -36,7 +35,7 @@ def settle(course: Course, more: list[Step]) -> Posting:
     if content is not None:
         steps.append(recorder.keep_content(course.id, content))
     posting = course.shared.writer.post(*steps, must_take=True)
-    posting.done.add_done_callback(lambda done: _check(done, course.id, ending, usage))
+    posting.on_failure = lambda failure: _unrecorded(failure, course.id, ending, usage)
     _tell(course, ending, usage)
     return posting
 
@@ -88,7 +87,9 @@ def _estimate(course: Course) -> Usage:
     """From the sizes of what went in and what came out, at four bytes a token; marked as such in the record."""
     meters = course.request.endpoint.meters
     tokens_in = -(-body.text_bytes(course.request.body) // _BYTES_PER_TOKEN) if "input" in meters else 0
-    tokens_out = -(-course.outcome.characters // _BYTES_PER_TOKEN) if "output" in meters else 0
+    outcome = course.outcome
+    characters = tap.characters_of(outcome.whole) if outcome.whole else outcome.characters
+    tokens_out = -(-characters // _BYTES_PER_TOKEN) if "output" in meters else 0
     return _completed(Usage(input=tokens_in, output=tokens_out), course)
 
 
@@ -186,8 +187,8 @@ def _tell(course: Course, ending: Ending, usage: Usage) -> None:
     )
 
 
-def _check(done: asyncio.Future[None], call_id: str, ending: Ending, usage: Usage) -> None:
+def _unrecorded(failure: BaseException, call_id: str, ending: Ending, usage: Usage) -> None:
     """A settlement that the database refused for good is in the log with all that it would have said."""
-    failure = None if done.cancelled() else done.exception()
-    if failure is not None and not isinstance(failure, AlreadyThere):
+    # Already there: the first try had arrived although its answer did not.
+    if not isinstance(failure, AlreadyThere):
         _log.critical("call.unrecorded", call=call_id, reason=repr(failure), ending=ending, usage=usage)

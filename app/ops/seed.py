@@ -179,7 +179,7 @@ async def _plant_calls(hub: House, keys: Sequence[_Key], routes: Sequence[_Route
                 for started_us in begins_us[start : start + _BATCH]
             ]
             for posting in postings:
-                await posting.done
+                await posting.committed()
     finally:
         await writer.close()
 

@@ -15,13 +15,18 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from uvicorn.supervisors import ChangeReload
 
 from app.base.config import Settings, read_settings
 from app.ops import workers
+
+if TYPE_CHECKING:
+    from app.gateway.gateway import Gateway
 
 _SWITCH_INTERVAL_SECONDS = 0.0005
 """The writer's thread and the event loop take turns; Python's 5 ms would make each wait for the other that long."""
@@ -53,7 +58,9 @@ def serve(settings: Settings, *, reload: bool = False) -> int:
 
 def serve_worker() -> int:
     """One of several processes: serves the socket that its parent has bound."""
-    return _serve_here(read_settings(os.environ), workers.inherited_socket())
+    # The socket first: it leaves the environment, in which the settings refuse what they do not know.
+    listening = workers.inherited_socket()
+    return _serve_here(read_settings(os.environ), listening)
 
 
 def _serve_here(settings: Settings, listening: socket.socket | None) -> int:
@@ -80,6 +87,8 @@ def _config(settings: Settings, *, reload: bool) -> uvicorn.Config:
         timeout_keep_alive=75,
         backlog=2048,
         reload=reload,
+        # All there is to watch; in the folder that it is started from lies .venv with its thousands of files.
+        reload_dirs=str(Path(__file__).resolve().parents[1]) if reload else None,
     )
 
 
@@ -123,7 +132,8 @@ class HubServer(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        gateway = self.config.loaded_app.app.state.gateway
+        loaded = cast(Any, self.config.loaded_app)  # pyright: ignore[reportUnknownMemberType]
+        gateway: Gateway = loaded.app.state.gateway
         draining = asyncio.create_task(gateway.drain(max(0.0, self._grace_seconds - _LAST_MOMENT_SECONDS)))
         await super().shutdown(sockets)
         await draining

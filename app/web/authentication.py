@@ -76,4 +76,4 @@ def _cookie_name(connection: Connection) -> str:
 
 def _is_by_tls(connection: Connection) -> bool:
     settings: Settings = connection.app.state.settings
-    return connection.url.scheme == "https" or settings.public_url.startswith("https://")
+    return connection.scope["scheme"] == "https" or settings.public_url.startswith("https://")

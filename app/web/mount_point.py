@@ -71,7 +71,7 @@ def address_of(connection: Connection) -> str:
     host = connection.headers.get("host", "")
     if not _HOST.fullmatch(host):
         host = f"{settings.host}:{settings.port}"
-    return f"{connection.url.scheme}://{host}{prefix}"
+    return f"{connection.scope['scheme']}://{host}{prefix}"
 
 
 def _is_from_this_machine(connection: Connection) -> bool:

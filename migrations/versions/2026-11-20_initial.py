@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("error_code", sa.String(length=200), nullable=True),
         sa.Column("error_text", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("call_id", "n", name="pk_attempt"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "call",
@@ -85,6 +86,7 @@ def upgrade() -> None:
         sa.Column("requests", sa.BigInteger(), nullable=False),
         sa.Column("web_searches", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_call"),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "ix_call_running",

@@ -46,7 +46,9 @@ def is_refused(body: bytes) -> bool:
 
 values = st.recursive(
     st.text(alphabet='[]{}"\\a,é', max_size=8) | st.integers() | st.none(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(alphabet='[{"\\', max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(alphabet='[{"\\', max_size=3), inner, max_size=3)
+    ),
     max_leaves=40,
 )
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.domain.catalog.models import Credential
 from tests.emulators.handle import Upstream
-from tests.hubs import TWELVE, RunningHub, described, quick, running_hub, said, until_given
+from tests.hubs import TWELVE, RunningHub, described, quick, running_hub, said, seen, until_given
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -87,7 +87,9 @@ async def test_comments_alone_are_no_first_byte(hub_environ: dict[str, str], ups
 
 
 async def test_comments_before_the_beginning_reach_the_client(hub_environ: dict[str, str], upstream: Upstream) -> None:
-    async with running_hub(hub_environ, described(upstream, kind="openrouter", models={"chat": "one/meta-llama/llama-3.3-70b-instruct"})) as hub:
+    async with running_hub(
+        hub_environ, described(upstream, kind="openrouter", models={"chat": "one/meta-llama/llama-3.3-70b-instruct"})
+    ) as hub:
         answer = await hub.stream()
 
         assert answer.text.startswith(": OPENROUTER PROCESSING\n\n") and said(answer.text) == TWELVE
@@ -132,7 +134,7 @@ async def test_a_provider_that_does_not_answer_in_time_is_followed_by_the_next(
 
         assert answer.status_code == 200
         assert (await attempts_of(hub))[0] == ("first", None, "provider_timeout")
-        upstream.wait_for(lambda entries: entries[0]["closed_early"], seconds=1)
+        await seen(upstream, lambda entries: entries[0]["closed_early"], 1)
 
 
 async def test_when_everyone_fails_the_last_failure_is_the_answer(

@@ -12,7 +12,20 @@ import httpx
 import pytest
 
 from tests.emulators.handle import Upstream
-from tests.hubs import CHAT, HELLO, HUB_KEY, TWELVE, RunningHub, described, events, quick, running_hub, said, until
+from tests.hubs import (
+    CHAT,
+    HELLO,
+    HUB_KEY,
+    TWELVE,
+    RunningHub,
+    described,
+    events,
+    quick,
+    running_hub,
+    said,
+    seen,
+    until,
+)
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -53,7 +66,7 @@ async def test_a_stream_that_stalls_is_ended_by_the_idle_deadline(
         assert answer.elapsed.total_seconds() < 2
         call = await hub.last_call()
         assert (call.status, call.error_code, call.usage_source) == ("failed", "provider_stalled", "estimated")
-        upstream.wait_for(lambda entries: entries[0]["closed_early"], seconds=1)
+        await seen(upstream, lambda entries: entries[0]["closed_early"], 1)
 
 
 async def test_a_stream_that_never_ends_is_ended_by_the_total_deadline(
@@ -76,7 +89,14 @@ async def test_a_slow_stream_is_not_stalled(
 
 @pytest.mark.parametrize(
     "model",
-    ["fault-one-byte-chunks", "fault-crlf", "fault-no-space", "fault-garbage", "fault-half-utf8", "fault-comment-flood"],
+    [
+        "fault-one-byte-chunks",
+        "fault-crlf",
+        "fault-no-space",
+        "fault-garbage",
+        "fault-half-utf8",
+        "fault-comment-flood",
+    ],
 )
 async def test_odd_ways_of_sending_a_stream_change_nothing_of_it(
     hub_environ: dict[str, str], upstream: Upstream, model: str
@@ -90,13 +110,13 @@ async def test_odd_ways_of_sending_a_stream_change_nothing_of_it(
 
 
 async def test_a_stream_that_drips_byte_by_byte_arrives(hub_environ: dict[str, str], upstream: Upstream) -> None:
-    async with running_hub(hub_environ, served(upstream, "gpt-4o-mini")) as hub:
-        upstream.script({"fault": "drip"})
-        body = {"model": "chat", "stream": True, "messages": [{"role": "user", "content": "count to 1"}]}
-        async with hub.http.stream("POST", CHAT, json=body) as answer:
-            text = b"".join([piece async for piece in answer.aiter_raw()]).decode()
+    async with running_hub(hub_environ, served(upstream, "fault-drip")) as hub:
+        event = 'data: {"choices":[{"delta":{"content":"1"}}]}\n\n'
+        upstream.script({"events": [event, "data: [DONE]\n\n"]})
 
-        assert said(text) == "1"
+        answer = await hub.stream()
+
+        assert said(answer.text) == "1" and events(answer.text)[-1] == "[DONE]"
 
 
 async def test_an_event_beyond_all_bounds_ends_the_stream_without_filling_the_memory(
@@ -158,7 +178,7 @@ async def test_an_end_that_is_said_but_not_made_is_not_waited_for(
 async def test_an_error_in_the_middle_is_passed_on_without_the_providers_words(
     hub_environ: dict[str, str], upstream: Upstream
 ) -> None:
-    async with running_hub(hub_environ, served(upstream, "fault-error-mid-stream-after-4")) as hub:
+    async with running_hub(hub_environ, served(upstream, "slow-20+fault-error-mid-stream-after-4")) as hub:
         answer = await hub.stream()
 
         assert said(answer.text.rpartition("data: ")[0]) == "1 2 3"
@@ -201,7 +221,9 @@ async def test_usage_is_believed_only_where_it_can_be_true(
             assert 1 <= call.input < 200 and 1 <= call.output < 400
 
 
-async def test_the_usage_chunk_reaches_only_a_client_that_asked(hub_environ: dict[str, str], upstream: Upstream) -> None:
+async def test_the_usage_chunk_reaches_only_a_client_that_asked(
+    hub_environ: dict[str, str], upstream: Upstream
+) -> None:
     async with running_hub(hub_environ, served(upstream, "gpt-4o-mini")) as hub:
         without = events((await hub.stream()).text)
         asked = events((await hub.stream(stream_options={"include_usage": True})).text)
@@ -217,7 +239,7 @@ async def test_a_client_that_leaves_takes_the_provider_with_it(
     async with running_hub(hub_environ, served(upstream, "slow-50")) as hub:
         await read_and_leave(hub, when)
 
-        entry = upstream.wait_for(lambda entries: bool(entries) and entries[0]["finished_at"] is not None, seconds=1)[0]
+        entry = (await seen(upstream, lambda entries: bool(entries) and entries[0]["finished_at"] is not None, 1))[0]
         assert entry["closed_early"] and entry["chunks_sent"] < 14
         call = await hub.last_call()
         assert (call.status, call.error_owner, call.attempts) == ("client_gone", "you", 1)
@@ -242,7 +264,7 @@ async def test_an_answer_in_one_piece_is_read_to_its_end_after_the_client_left(
 ) -> None:
     async with running_hub(hub_environ, served(upstream, "slow-300")) as hub:
         _, writer = await raw_request(hub, {"model": "chat", "messages": HELLO})
-        upstream.wait_for(lambda entries: len(entries) == 1)
+        await seen(upstream, lambda entries: len(entries) == 1)
         writer.transport.abort()
 
         call = await hub.last_call()
@@ -258,7 +280,7 @@ async def test_a_client_that_left_is_not_tried_for_elsewhere(hub_environ: dict[s
     async with running_hub(hub_environ, file) as hub:
         upstream.script({"status": 500, "body": {"error": {"message": "no"}}, "delay_ms": 300})
         _, writer = await raw_request(hub, {"model": "chat", "messages": HELLO})
-        upstream.wait_for(lambda entries: len(entries) == 1)
+        await seen(upstream, lambda entries: len(entries) == 1)
         writer.transport.abort()
 
         assert (await hub.last_call()).attempts == 1 and len(upstream.calls()) == 1
@@ -288,7 +310,9 @@ async def test_a_client_that_takes_nothing_holds_the_provider_back_and_is_left_i
 async def test_a_file_that_breaks_off_ends_the_connection_and_not_the_file(
     hub_environ: dict[str, str], upstream: Upstream
 ) -> None:
-    async with running_hub(hub_environ, described(upstream, models={"speech": "one/tts-1+fault-cut-after-2"})) as hub:
+    async with running_hub(
+        hub_environ, described(upstream, models={"speech": "one/gpt-4o-mini-tts+fault-cut-after-2"})
+    ) as hub:
         body = {"model": "speech", "input": "hello there " * 100, "voice": "alloy"}
         with pytest.raises(httpx.RemoteProtocolError):
             await hub.http.post("/v1/audio/speech", json=body, timeout=5)

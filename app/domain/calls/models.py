@@ -26,6 +26,7 @@ class Call(Base):
             sqlite_where=text("status = 'running'"),
             postgresql_where=text("status = 'running'"),
         ),
+        {"sqlite_with_rowid": False},
     )
 
     id: Mapped[Ref] = mapped_column(primary_key=True)
@@ -85,6 +86,8 @@ class Attempt(Base):
     """One try at one provider within a call."""
 
     __tablename__ = "attempt"
+    # Both tables are kept in the order of their keys, which is that of time: one page less to write for each row.
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
 
     call_id: Mapped[Ref] = mapped_column(primary_key=True)
     n: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -149,7 +149,7 @@ async def newest(session: AsyncSession, limit: int) -> Sequence[tuple[ApiKey, st
         .order_by(ApiKey.created_at.desc(), ApiKey.id.desc())
         .limit(limit)
     )
-    return [(key, team_name) for key, team_name in rows.tuples()]
+    return [(key, team_name) for key, team_name in rows]
 
 
 async def count(session: AsyncSession) -> int:
@@ -164,7 +164,7 @@ async def names(session: AsyncSession, key_ids: Collection[str]) -> Mapping[str,
         .join(Team, Team.id == ApiKey.team_id)
         .where(ApiKey.id.in_(list(key_ids)))
     )
-    return {key_id: (key_name, team_name) for key_id, key_name, team_name in rows.tuples()}
+    return {key_id: (key_name, team_name) for key_id, key_name, team_name in rows}
 
 
 async def of_team(session: AsyncSession, team_id: str, key_id: str) -> ApiKey:

@@ -109,7 +109,8 @@ def _free_port(host: str, port: int) -> int:
             probe.bind((host, port))
         except OSError as error:
             raise Conflict(
-                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port, or stop what uses it."
+                f"Cannot listen on {host}:{port} ({error.strerror}). "
+                "Choose another port with --port or HUB_PORT, or stop what uses it."
             ) from None
         return int(probe.getsockname()[1])
 

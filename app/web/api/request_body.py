@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import Mapping
 
@@ -13,6 +14,7 @@ from app.base.errors import AppError, BadRequest, BodyTooLarge, MediaTypeRefused
 
 BODY_SECONDS = 60.0
 """For a body that comes in several pieces, all of them."""
+_SWALLOW_SECONDS = 3.0
 _MAX_ZSTD_WINDOW = 8 * 1024 * 1024
 """What RFC 9659 allows; a larger one takes memory before a byte is unfolded."""
 
@@ -36,6 +38,7 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int
     """
     announced = headers.get(b"content-length", b"0")
     if announced.isdigit() and int(announced) > limit:
+        await _swallow(receive, limit)
         raise _too_large(limit)
     message = await receive()
     if message["type"] == "http.disconnect":
@@ -65,8 +68,22 @@ async def _rest(first: bytes, receive: Receive, limit: int) -> bytes:
         pieces.append(piece)
         size += len(piece)
         if size > limit:
+            pieces.clear()
+            if more:
+                await _swallow(receive, limit)
             raise _too_large(limit)
     return b"".join(pieces)
+
+
+async def _swallow(receive: Receive, limit: int) -> None:
+    """Take in some of what is too much: a client that is still sending does not hear an answer, it sees a reset."""
+    size, more = 0, True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_SWALLOW_SECONDS):
+            while more and size < 4 * limit:
+                message = await receive()
+                more = message["type"] != "http.disconnect" and bool(message.get("more_body"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+                size += len(message.get("body", b""))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType, reportArgumentType]
 
 
 def _unfold(encoding: bytes, body: bytes, limit: int) -> bytes:

@@ -141,8 +141,11 @@ class StreamTap:
 
     def _look(self, event: bytes, data: bytes | None) -> bool:
         """Read one event; whether it goes to the client now."""
-        if not data or self.error is not None:
-            return self.error is None
+        if self.error is not None or data == b"":
+            # An event with empty data is nothing that a client could read as JSON.
+            return False
+        if data is None:
+            return True
         if data == _DONE:
             self.is_complete = self.is_done = True
             return False
@@ -283,6 +286,42 @@ def _read_loosely(content: bytes) -> AnswerFacts:
         usage=_present(fields.get("usage")),
         error=_present(fields.get("error")) if "choices" not in fields else None,
     )
+
+
+class _Message(Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: Raw = Raw(b"")
+
+
+class _SpokenChoice(Struct):
+    message: _Message | None = None
+    text: str | None = None
+
+
+class _Spoken(Struct):
+    choices: list[_SpokenChoice] | None = None
+    text: str | None = None
+
+
+_decode_spoken = msgspec.json.Decoder(_Spoken).decode
+
+
+def characters_of(content: bytes) -> int:
+    """Of text, reasoning and tool arguments in an answer that came in one piece, for the estimate when no usage comes."""
+    try:
+        spoken = _decode_spoken(content)
+    except _NOT_JSON:
+        # Of another shape, or plain text: too much is the safer guess.
+        return len(content)
+    count = len(spoken.text or "")
+    for choice in spoken.choices or ():
+        count += len(choice.text or "")
+        if (said := choice.message) is not None:
+            thought = said.reasoning_content or said.reasoning or ""
+            count += len(said.content or "") + len(thought) + len(bytes(said.tool_calls))
+    return count
 
 
 def _present(raw: Raw | None) -> Raw | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.wire.openai.tap import MAX_EVENT_BYTES, AnswerFacts, BrokenStream, StreamTap, read_answer
+from app.wire.openai.tap import MAX_EVENT_BYTES, AnswerFacts, BrokenStream, StreamTap, characters_of, read_answer
 
 
 def chunk(content: str | None = None, **fields: Any) -> bytes:
@@ -47,7 +49,7 @@ def run(tap: StreamTap, pieces: list[bytes]) -> bytes:
 
 def in_pieces(stream: bytes, cuts: list[int]) -> list[bytes]:
     edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
-    return [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [stream[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def facts(tap: StreamTap) -> tuple[Any, ...]:
@@ -188,10 +190,8 @@ def test_garbage_is_left_out_and_too_much_of_it_ends_the_stream(garbage: bytes) 
 @given(st.lists(st.binary(max_size=80), max_size=20))
 def test_no_bytes_bring_it_down(pieces: list[bytes]) -> None:
     tap = a_tap()
-    try:
+    with contextlib.suppress(BrokenStream):
         run(tap, [piece for piece in pieces if piece])
-    except BrokenStream:
-        pass
 
 
 @pytest.mark.parametrize("piece", [b"x" * 60_000, b"data: x\n" * 8_000, b": wait\r\n" * 8_000, b"a\r" * 30_000])
@@ -211,12 +211,13 @@ def test_lines_that_drip_in_cost_no_more_than_their_number() -> None:
         tap.feed(b"a\n")
 
 
-def test_comments_and_empty_events_pass_and_are_no_beginning() -> None:
+def test_comments_pass_and_are_no_beginning() -> None:
     tap = a_tap()
 
     assert tap.feed(b": wait\n\n") == b": wait\n\n"
+    # A client would try to read it as JSON; as garbage it does not count.
     for _ in range(50):
-        assert tap.feed(b"data: \n\n") == b"data: \n\n"
+        assert tap.feed(b"data: \n\n") == b""
     assert not tap.has_begun
     tap.feed(chunk(""))
     assert tap.has_begun
@@ -276,6 +277,19 @@ def test_of_an_answer_in_one_piece_everything_usable_is_read(content: bytes, exp
 
     usage, error = (None if raw is None else bytes(raw) for raw in (facts.usage, facts.error))
     assert (facts.upstream_id, facts.finish_reason, usage, error, facts.is_json) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "count"),
+    [
+        (b'{"choices":[{"message":{"content":"abc","reasoning":"de"}},{"message":{"content":null}}]}', 5),
+        (b'{"choices":[{"message":{"tool_calls":[{}]}},{"text":"abc"}]}', 7),
+        (b'{"text":"heard","data":[{"b64_json":"aGk="}]}', 5),
+        (b"plain text", 10),
+    ],
+)
+def test_the_characters_of_an_answer_are_those_that_a_model_made(content: bytes, count: int) -> None:
+    assert characters_of(content) == count
 
 
 @given(st.binary(max_size=200))
