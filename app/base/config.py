@@ -77,14 +77,14 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ).absolute(),
         database_url=reader.secret("DATABASE_URL"),
         host=reader.text("HUB_HOST", "127.0.0.1"),
-        port=reader.number("HUB_PORT", int(environ.get("BLOCKLET_PORT") or 8080), low=0, high=65535),
+        port=reader.number("HUB_PORT", environ.get("BLOCKLET_PORT") or 8080, low=0, high=65535),
         workers=reader.number("HUB_WORKERS", 1, low=1, high=64),
         mount_prefix=reader.pattern(
             "HUB_MOUNT_PREFIX", "", r"(/[A-Za-z0-9._~-]+)*", "a path such as /hub, no slash at its end"
         ),
         public_url=reader.pattern(
             "HUB_PUBLIC_URL",
-            environ.get("BLOCKLET_APP_URL", ""),
+            environ.get("BLOCKLET_APP_URL", "").rstrip("/"),
             r"(https?://[^\s]+[^/])?",
             "a URL such as https://hub.example.com, no slash at its end",
         ),
@@ -127,7 +127,7 @@ class _Reader:
             raise BadValue(f'{name} is "{text}"; it must be {wanted}.', param=name)
         return text
 
-    def number(self, name: str, default: int, *, low: int, high: int) -> int:
+    def number(self, name: str, default: int | str, *, low: int, high: int) -> int:
         return self._between(name, self.text(name, str(default)), int, low, high)
 
     def seconds(self, name: str, default: float) -> float:

@@ -1,15 +1,15 @@
 """The database, for everything but the hot path: `reading()` for a look, `writing()` for one transaction.
 
 SQLite: readers are query-only and never checkpoint; all writes of this process, these and those of the group-commit
-writer (`writer.py`), go one after another through `write_lock`, and only the writer checkpoints: SQLite before 3.51.3 can
-lose pages when one connection resets the log while another writes. PostgreSQL needs none of that.
+writer (`writer.py`), go one after another through `write_lock`, and only the writer checkpoints: SQLite before 3.51.3
+can lose pages when one connection resets the log while another writes. PostgreSQL needs none of that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -39,13 +39,13 @@ class Database:
         self._writing = async_sessionmaker(self._writer, expire_on_commit=False)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncSession]:
+    async def reading(self) -> AsyncGenerator[AsyncSession]:
         """A session to look with. What it changes is refused (SQLite) or not committed (PostgreSQL)."""
         async with self._reading() as session:
             yield session
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncSession]:
+    async def writing(self) -> AsyncGenerator[AsyncSession]:
         """One transaction: commits at the end of the block, or not at all when the block raises. No network inside."""
         if not self.is_sqlite:
             async with self._writing.begin() as session:

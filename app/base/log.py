@@ -41,13 +41,13 @@ def configure(log_format: LogFormat, level: str) -> None:
         )
     else:
         structlog.configure(
-            processors=[*shared, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())],
+            processors=[*shared, _console(colors=sys.stderr.isatty())],
             wrapper_class=structlog.make_filtering_bound_logger(number),
             logger_factory=structlog.PrintLoggerFactory(sys.stderr),
             cache_logger_on_first_use=True,
         )
     handler = logging.StreamHandler(sys.stderr)
-    final: structlog.types.Processor = _render_json_text if is_json else structlog.dev.ConsoleRenderer(colors=False)
+    final: structlog.types.Processor = _render_json_text if is_json else _console(colors=False)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -61,6 +61,11 @@ def configure(log_format: LogFormat, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.WARNING))
+
+
+def _console(*, colors: bool) -> structlog.dev.ConsoleRenderer:
+    # The renderer's own traceback shows local variables, and with them keys and bodies.
+    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
 
 
 def _drop_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

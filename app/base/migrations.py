@@ -36,7 +36,7 @@ async def upgrade(settings: Settings) -> list[str]:
     Raises:
         SchemaIsNewer: the database knows a revision that this version does not.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = _engine(settings)
     try:
         async with engine.begin() as connection:

@@ -1,15 +1,15 @@
 """The group-commit writer on SQLite.
 
-A commit here costs some tens of microseconds and no fsync (WAL, synchronous=NORMAL: a crash of the process loses nothing,
-one of the machine perhaps the last moments). So it runs on the event loop: to hand it to a thread costs several times as
-much, because two threads that both want Python's lock wake each other up for every statement. What can take long is the
-thread's: a batch that meets a lock, a commit that was slow, and checkpoints. One lock keeps the two, and the control
-plane's writes, from ever writing at the same time.
+A commit here costs some tens of microseconds and no fsync (WAL, synchronous=NORMAL: a crash of the process loses
+nothing, one of the machine perhaps the last moments). So it runs on the event loop: to hand it to a thread costs
+several times as much, because two threads that both want Python's lock wake each other up for every statement. What can
+take long is the thread's: a batch that meets a lock, commits after a slow one, and checkpoints. One lock keeps the two,
+and the control plane's writes, from ever writing at the same time.
 
 Rows of one statement go in together, as one JSON array that SQLite unfolds itself.
 
-A database that does not answer (locked by another process, a full disk) fails no posting at once: a batch is tried again
-until `GIVE_UP_SECONDS` have passed, because a record that waits is better than a record that is lost.
+A database that does not answer (locked by another process, a full disk) fails no posting at once: a batch is tried
+again until `GIVE_UP_SECONDS` have passed, because a record that waits is better than a record that is lost.
 """
 
 from __future__ import annotations

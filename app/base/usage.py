@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 UsageSource = Literal["provider", "counted", "estimated", "none"]
-"""Who counted: the provider's report, the hub exactly (characters, pictures, requests), an estimate from what was relayed,
-or nothing was consumed."""
+"""Who counted: the provider's report; the hub, exactly (characters, pictures, requests); an estimate from what was
+relayed; or nothing was consumed."""
 
 MAX_UNITS = 1_000_000_000
 """More than this in one call is a fault of the report, not a call."""

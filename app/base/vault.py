@@ -158,7 +158,7 @@ def keep_first_key(path: Path) -> None:
 
 def _ring_of_file(path: Path) -> KeyRing:
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         prepend_key(path)
     if path.stat().st_mode & 0o077:
         raise VaultError(f"{path} can be read by other users. Run: chmod 600 {path}")
@@ -209,7 +209,8 @@ def _decrypt(key: bytes, cipher: bytes, place: Place, label: bytes = b"") -> byt
         return AESGCM(key).decrypt(cipher[:_NONCE_BYTES], cipher[_NONCE_BYTES:], label + place.bound())
     except (InvalidTag, ValueError):
         raise VaultError(
-            f"The sealed {place.table}.{place.column} of {place.row} does not open here: it was moved, changed or damaged."
+            f"The sealed {place.table}.{place.column} of {place.row} does not open here: "
+            "it was moved, changed or damaged."
         ) from None
 
 

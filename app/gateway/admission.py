@@ -61,13 +61,14 @@ def check_endpoint(model: CallableModel, endpoint: Endpoint) -> None:
 
 def _not_found(snapshot: Snapshot, caller: Caller, name: str) -> NotFound:
     names = [known for known, model in snapshot.models.items() if caller.may_call(model.name)]
-    # People forget the provider's prefix as often as they mistype: compare both with and without it.
+    # What models of one provider have in common is no likeness: first compare what follows its name.
     by_short = {known.rpartition("/")[2].lower(): known for known in names}
     wanted = name.removeprefix(HUB_PREFIX).lower()
-    near = difflib.get_close_matches(wanted, [known.lower() for known in names], _MAX_SUGGESTIONS, 0.6)
-    found = [known for known in names if known.lower() in near]
     short = difflib.get_close_matches(wanted.rpartition("/")[2], list(by_short), _MAX_SUGGESTIONS, 0.6)
-    found += [by_short[match] for match in short if by_short[match] not in found]
+    found = [by_short[match] for match in short]
+    if not found:
+        near = difflib.get_close_matches(wanted, [known.lower() for known in names], _MAX_SUGGESTIONS, 0.6)
+        found = [known for known in names if known.lower() in near]
     hint = (
         f" Did you mean {' or '.join(found[:_MAX_SUGGESTIONS])}?"
         if found

@@ -74,9 +74,11 @@ async def ask(course: Course, candidate: Candidate) -> Whole | Pieces | Failure:
                     candidate.route.source.kind, answer.status, answer.headers, content, secrets
                 )
             else:
-                begun = await _begin(course, answer, candidate, secrets)
-                if isinstance(begun, Failure):
-                    failure, begun = begun, None
+                result = await _begin(course, answer, candidate, secrets)
+                if isinstance(result, Failure):
+                    failure = result
+                else:
+                    begun = result
     except failures.EXCEPTIONS as error:
         failure = failures.from_exception(candidate.route.source.kind, error)
     except AppError as error:

@@ -5,8 +5,8 @@
     relay       the answer goes to the client, whole or in pieces, its last bytes held back
     settle      usage and end are committed, once; then the last bytes go out
 
-It runs in a task of its own. The client's leaving, a deadline or a shutdown stop only the part that talks to the provider
-(`course.upstream`); nobody stops the settling.
+It runs in a task of its own. The client's leaving, a deadline or a shutdown stop only the part that talks to the
+provider (`course.upstream`); nobody stops the settling.
 """
 
 from __future__ import annotations
@@ -177,10 +177,12 @@ async def _fail(course: Course, claim: Claim | None, error: AppError) -> None:
         has_place = course.request.body.is_streamed and not course.is_client_gone
         await door.break_off(door.error_event(error, course.id) if has_place else None)
         return
-    headers = [*course.headers(), (b"content-type", b"application/json")]
+    # A call without a row has no number that anybody could look up.
+    call_id = course.id if course.is_begun else None
+    headers = [*(course.headers() if course.is_begun else ()), (b"content-type", b"application/json")]
     if error.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
-    await door.answer(error.http_status, headers, door.error_body(error, course.id))
+    await door.answer(error.http_status, headers, door.error_body(error, call_id))
 
 
 async def _answer_again(course: Course, repeated: Repeated) -> None:

@@ -6,7 +6,7 @@ The parts of the walk (`attempt`, `relay`, `settlement`) read it and note in it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from time import monotonic
 from typing import Literal
@@ -82,7 +82,7 @@ class Course:
         self._can_stop = False
 
     @contextmanager
-    def upstream(self) -> Iterator[None]:
+    def upstream(self) -> Generator[None]:
         """The part that may be stopped: it waits for the provider, or for the client to take what came.
 
         Raises:

@@ -1,7 +1,7 @@
 """Which deployment and credential a call goes to, and which come next when one fails.
 
-Priority first, then weight, by smooth weighted round-robin: of weights 3 and 1 the order is A A B A, not A A A B. Within
-a provider the credentials rotate the same way. What rests (see `health.py`) is passed over.
+Priority first, then weight, by smooth weighted round-robin: of weights 3 and 1 the order is A A B A, not A A A B.
+Within a provider the credentials rotate the same way. What rests (see `health.py`) is passed over.
 """
 
 from __future__ import annotations

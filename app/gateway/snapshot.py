@@ -1,7 +1,7 @@
 """The snapshot: everything a model call needs to know, in memory, built from the tables and swapped whole.
 
-A warm call reads no SQL. Triggers count up `snapshot_revision` with every change, whoever makes it; each process looks at
-that number a few times a second, so a revoked key stops everywhere within one second. Balances are never in here.
+A warm call reads no SQL. Triggers count up `snapshot_revision` with every change, whoever makes it; each process looks
+at that number a few times a second, so a revoked key stops everywhere within one second. Balances are never in here.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class SnapshotKeeper:
         return True
 
     async def watch(self) -> None:
-        """Refresh for ever. A database that does not answer leaves the old snapshot in force; readiness tells its age."""
+        """Refresh for ever. A database that does not answer leaves the old snapshot in force; readiness tells."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:

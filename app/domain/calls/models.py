@@ -1,8 +1,8 @@
 """What happened: one row per call, child rows per attempt, and the two things that may be kept of their content.
 
 Written by the group-commit writer, so the columns hold plain integers and text, moments in microseconds. A call's row
-is there before its provider is asked (`running`) and gets its end once. There are no foreign keys: a call outlives the key,
-the team's provider and the deployment that it names.
+is there before its provider is asked (`running`) and gets its end once. There are no foreign keys: a call outlives the
+key, the provider and the deployment that it names.
 """
 
 from __future__ import annotations

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import astuple
-from sqlalchemy import and_, bindparam, delete, insert, literal_column, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, insert, literal_column, update
 
 from app.base.orm import Base
 from app.base.usage import METERS, Usage
 from app.base.writer import Statement, Step
 from app.domain.calls.models import Attempt, Call, CallContent, IdempotentAnswer
 
-_ZERO = literal_column("0")
+_ZERO: ColumnElement[int] = literal_column("0")
 
 _BEGIN_FIELDS = (
     "id",
@@ -36,7 +36,7 @@ _BEGIN = Statement(
         **{name: bindparam(name) for name in _BEGIN_FIELDS},
         status=literal_column("'running'"),
         attempts=_ZERO,
-        **dict.fromkeys(METERS, _ZERO),
+        **dict[str, ColumnElement[int]].fromkeys(METERS, _ZERO),
     ),
     _BEGIN_FIELDS,
     is_independent=True,

@@ -57,7 +57,7 @@ async def end_orphans(session: AsyncSession, data_dir: Path) -> int:
 
     Their Idempotency-Keys become free: nobody will ever store their answers.
     """
-    known = {boot_id: beat_us for boot_id, beat_us in await session.execute(select(Process.boot_id, Process.beat_us))}
+    known = {row.boot_id: row.beat_us for row in await session.execute(select(Process.boot_id, Process.beat_us))}
     running = await session.scalars(select(Call.boot_id).where(Call.status == "running").distinct())
     dead = [boot_id for boot_id in {*known, *running} if _is_dead(data_dir, boot_id, known.get(boot_id))]
     if not dead:

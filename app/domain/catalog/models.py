@@ -82,7 +82,7 @@ class Deployment(Base):
 
 
 class Rate(Base):
-    """One line of a rate card. Added, never edited: the newest line of a meter is in force, older ones explain old calls.
+    """One line of a rate card. Added, never edited: the newest of a meter is in force, older ones explain old calls.
 
     A line whose cost and price are both None ends the meter.
     """

@@ -94,9 +94,14 @@ async def all_models(session: AsyncSession, opener: Opener) -> tuple[dict[str, C
     """
     sources, unusable = await _sources(session, opener)
     models = await _models(session, sources)
-    if all(source.kind.name == "demo" for source in sources.values()):
+    if not await _has_provider(session):
         models = {**_demo_models(), **models}
     return models, tuple(unusable)
+
+
+async def _has_provider(session: AsyncSession) -> bool:
+    """Whether anybody has added a real provider, in use or not."""
+    return await session.scalar(select(Provider.id).where(Provider.kind != "demo").limit(1)) is not None
 
 
 async def _sources(session: AsyncSession, opener: Opener) -> tuple[dict[str, Source], list[str]]:

@@ -34,12 +34,19 @@ async def all_callers(session: AsyncSession) -> dict[bytes, Caller]:
     """Every key that is not revoked, by its digest."""
     rows = await session.execute(
         select(
-            ApiKey.digest, ApiKey.id, ApiKey.name, ApiKey.models, ApiKey.is_strict, ApiKey.expires_at, Team.id, Team.name,
+            ApiKey.digest,
+            ApiKey.id,
+            ApiKey.name,
+            ApiKey.models,
+            ApiKey.is_strict,
+            ApiKey.expires_at,
+            Team.id,
+            Team.name,
             Team.keep_content_days,
         )
         .join(Team, Team.id == ApiKey.team_id)
         .where(ApiKey.revoked_at.is_(None))
-    )  # fmt: skip
+    )
     return {
         digest: Caller(
             key_id=key_id,

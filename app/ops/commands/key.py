@@ -24,7 +24,9 @@ def key() -> None:
 @console.option("--models", "-m", multiple=True, default=("*",), help="Models that it may call, such as openai/*.")
 @console.option("--expires", type=click.DateTime(), help="When it stops working, in UTC.")
 @console.option(
-    "--strict", is_flag=True, help="Refuse what a provider's format cannot express, instead of leaving it out."
+    "--strict",
+    is_flag=True,
+    help="Mark the key as strict. The mark is kept; it takes effect when formats are translated (next version).",
 )
 @console.json_option
 def create(

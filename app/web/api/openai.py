@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from time import monotonic
-from urllib.parse import unquote
+from typing import cast
 
-from litestar.types import Receive, Scope, Send
+from litestar.types import HTTPScope, Receive, Scope, Send
 
 from app.base.config import Settings
 from app.base.errors import AppError, BadRequest, NotFound, WrongMethod
@@ -45,26 +45,26 @@ class OpenAIDoor:
         door = AsgiDoor(send, error_body=client.error_body, error_event=client.error_event)
         arrived_at = monotonic()
         try:
-            await self._route(scope, receive, door, arrived_at)
+            await self._route(cast(HTTPScope, scope), receive, door, arrived_at)
         except AppError as error:
             if not door.has_started:
                 await door.refuse(error)
 
-    async def _route(self, scope: Scope, receive: Receive, door: AsgiDoor, arrived_at: float) -> None:
-        path, method = scope["path"].rstrip("/"), scope["method"]
+    async def _route(self, scope: HTTPScope, receive: Receive, door: AsgiDoor, arrived_at: float) -> None:
+        path, method = scope["path"].rstrip("/"), str(scope["method"])
         headers = dict(scope["headers"])
         endpoint = BY_PATH.get(path)
         if endpoint is not None:
             if method != "POST":
-                raise WrongMethod(str(method), f"/v1{path}", ("POST",))
+                raise WrongMethod(method, f"/v1{path}", ("POST",))
             caller = self._authentication.caller(headers)
             await self._call(endpoint, caller, headers, receive, door, arrived_at)
             return
         if path == "/models" or path.startswith("/models/"):
             if method not in ("GET", "HEAD"):
-                raise WrongMethod(str(method), f"/v1{path}", ("GET",))
+                raise WrongMethod(method, f"/v1{path}", ("GET",))
             caller = self._authentication.caller(headers)
-            await self._models(caller, unquote(path.removeprefix("/models").lstrip("/")), door)
+            await self._models(caller, path.removeprefix("/models").lstrip("/"), door)
             return
         raise NotFound(f"There is nothing at {method} /v1{path[:200]}.", code="unknown_path")
 

@@ -100,7 +100,8 @@ def _unfold(encoding: bytes, body: bytes, limit: int) -> bytes:
                 is_whole = True
             case _:
                 raise MediaTypeRefused(
-                    f"The Content-Encoding {encoding.decode('latin-1')[:40]} is not understood. Use gzip, zstd or none.",
+                    f"The Content-Encoding {encoding.decode('latin-1')[:40]} is not understood. "
+                    "Use gzip, zstd or none.",
                     param="Content-Encoding",
                 )
     except (zlib.error, zstandard.ZstdError):

@@ -1,7 +1,7 @@
 """A request as the client sent it, read only as far as the hub must, and written again for a provider.
 
-A JSON body is taken apart at its top level; the values stay the client's own bytes. What is checked is what is sent: of a
-field that stands there twice the last one counts and only that goes on. A multipart body keeps its parts as they are.
+A JSON body is taken apart at its top level; the values stay the client's own bytes. What is checked is what is sent: of
+a field that stands there twice the last one counts and only that goes on. A multipart body keeps its parts as they are.
 """
 
 from __future__ import annotations
@@ -9,10 +9,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, MutableMapping
+from typing import cast
 
 import msgspec
 from msgspec import Raw, Struct
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from multipart import (  # pyright: ignore[reportMissingTypeStubs]
+    MultipartError,
+    MultipartSegment,
+    PushMultipartParser,
+    parse_options_header,  # pyright: ignore[reportUnknownVariableType]
+)
 
 from app.base.errors import BadRequest, MediaTypeRefused
 from app.base.json_guard import check_shape
@@ -72,7 +78,7 @@ def read(endpoint: Endpoint, content_type: str, body: bytes) -> Request:
         MediaTypeRefused: the content type is not the endpoint's.
         BadRequest: no body, not JSON, a field missing or of the wrong type; `param` names it.
     """
-    kind, options = parse_options_header(content_type) if content_type else ("", {})
+    kind, options = _media_type(content_type)
     wanted = "application/json" if endpoint.body == "json" else "multipart/form-data"
     if kind.lower() != wanted:
         raise MediaTypeRefused(f'Send this request as {wanted}, not as "{kind or "nothing"}" (header Content-Type).')
@@ -81,6 +87,11 @@ def read(endpoint: Endpoint, content_type: str, body: bytes) -> Request:
     if endpoint.body == "json":
         return _read_json(endpoint, body)
     return _read_form(endpoint, options.get("boundary", ""), body)
+
+
+def _media_type(content_type: str) -> tuple[str, dict[str, str]]:
+    kind, options = parse_options_header(content_type) if content_type else ("", {})
+    return str(kind), cast(dict[str, str], options)
 
 
 def write(
@@ -240,7 +251,7 @@ def _parts(boundary: str, body: bytes) -> tuple[Part, ...]:
                     content += event
                 elif segment is not None:
                     head = b"".join(f"{name}: {value}\r\n".encode() for name, value in segment.headerlist)
-                    parts.append(Part(segment.name, head, segment.filename is not None, bytes(content)))
+                    parts.append(Part(segment.name or "", head, segment.filename is not None, bytes(content)))
     except MultipartError as failure:
         raise BadRequest(f"The multipart body cannot be read: {failure}.") from None
     return tuple(parts)

@@ -1,8 +1,8 @@
 """Taps: they let an answer's bytes through and read from them what the record needs.
 
 A stream is cut into its events, because the last ones are held back until the call is settled, the usage chunk that the
-client did not ask for is withheld, and an error in the middle must not carry the provider's own text. Everything else goes
-through byte for byte.
+client did not ask for is withheld, and an error in the middle must not carry the provider's own text. Everything else
+goes through byte for byte.
 """
 
 from __future__ import annotations
@@ -309,7 +309,7 @@ _decode_spoken = msgspec.json.Decoder(_Spoken).decode
 
 
 def characters_of(content: bytes) -> int:
-    """Of text, reasoning and tool arguments in an answer that came in one piece, for the estimate when no usage comes."""
+    """Of text, reasoning and tool arguments in an answer that came in one piece, for an estimate of its usage."""
     try:
         spoken = _decode_spoken(content)
     except _NOT_JSON:

@@ -1,0 +1,82 @@
+"""Settings: read once, complained about by name, all of them in `.env.example`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.base.config import read_settings
+from app.base.errors import BadValue
+
+_EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HUB_PORT", "http"),
+        ("HUB_PORT", "70000"),
+        ("HUB_PORT", "-1"),
+        ("BLOCKLET_PORT", "http"),
+        ("HUB_WORKERS", "0"),
+        ("HUB_WORKERS", "1.5"),
+        ("HUB_MOUNT_PREFIX", "hub"),
+        ("HUB_MOUNT_PREFIX", "/hub/"),
+        ("HUB_MOUNT_PREFIX", "/h b"),
+        ("HUB_PUBLIC_URL", "hub.example.com"),
+        ("HUB_PUBLIC_URL", "https://hub.example.com/"),
+        ("HUB_LOG_FORMAT", "xml"),
+        ("HUB_LOG_LEVEL", "loud"),
+        ("HUB_MAX_BODY_BYTES", "10"),
+        ("HUB_MAX_IN_FLIGHT", "many"),
+        ("HUB_SHUTDOWN_GRACE_SECONDS", "nan"),
+        ("HUB_SHUTDOWN_GRACE_SECONDS", "inf"),
+        ("HUB_SHUTDOWN_GRACE_SECONDS", "-1"),
+        ("HUB_SHUTDOWN_GRACE_SECOND", "1"),
+        ("HUB_", "x"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(BadValue, match=name):
+        read_settings({name: value})
+
+
+def test_what_is_empty_is_not_set() -> None:
+    settings = read_settings({"HUB_PORT": "", "HUB_MASTER_KEY": " ", "DATABASE_URL": "", "BLOCKLET_PORT": ""})
+
+    assert (settings.port, settings.master_key, settings.database_url) == (8080, None, None)
+
+
+def test_our_own_names_go_before_those_of_blocklet_server() -> None:
+    blocklet = {"BLOCKLET_DATA_DIR": "/b", "BLOCKLET_PORT": "9000", "BLOCKLET_DID": "did"}
+
+    assert (read_settings(blocklet).data_dir, read_settings(blocklet).port) == (Path("/b"), 9000)
+    both = read_settings({**blocklet, "HUB_DATA_DIR": "/h", "HUB_PORT": "9001"})
+    assert (both.data_dir, both.port) == (Path("/h"), 9001)
+    assert read_settings(blocklet).interrupt_grace_seconds == 1.4 < read_settings({}).interrupt_grace_seconds
+
+
+def test_secrets_do_not_show(tmp_path: Path) -> None:
+    settings = read_settings(
+        {"HUB_MASTER_KEY": "m" * 40, "HUB_METRICS_TOKEN": "t" * 40, "DATABASE_URL": "postgresql://u:ppppp@h/d"}
+    )
+
+    assert not {"mmmm", "tttt", "ppppp"} & set(re.findall(r"m{4}|t{4}|p{5}", repr(settings)))
+
+
+def test_every_setting_is_in_the_example_and_nothing_else() -> None:
+    named = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", _EXAMPLE.read_text(), re.MULTILINE))
+    asked: set[str] = set()
+
+    class Watching(dict[str, str]):
+        def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+            asked.add(key)
+            return default
+
+    read_settings(Watching())
+    known = {name for name in asked if name.startswith("HUB_") or name == "DATABASE_URL"}
+
+    assert known <= named
+    assert {name for name in named if name.startswith("HUB_")} == {name for name in known if name.startswith("HUB_")}
