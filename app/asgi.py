@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 import structlog
-from litestar import Litestar, asgi
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp
 
 from app.adapters.providers.client import ProviderClient
 from app.base import log
@@ -62,12 +62,8 @@ def create_app(settings: Settings) -> MountPoint:
             app.state.openai_door = OpenAIDoor(settings, gateway, Authentication(opened.pepper, gateway.snapshots))
             yield
 
-    @asgi("/v1", is_mount=True, copy_scope=False)
-    async def openai_api(scope: Scope, receive: Receive, send: Send) -> None:
-        await litestar.state.openai_door(scope, receive, send)
-
     litestar = Litestar(
-        route_handlers=[openai_api, *doors.doors()],
+        route_handlers=doors.doors(),
         lifespan=[lifespan],
         dependencies={
             name: Provide(give, sync_to_thread=False)

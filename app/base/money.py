@@ -15,8 +15,8 @@ NANO = 1_000_000_000
 MAX_NANO = 2**62
 """Room to add two of them in a 64-bit column."""
 
-_AMOUNT = re.compile(r"-?\d{1,10}(\.\d{1,9})?")
-_PERCENT = re.compile(r"-?\d{1,5}(\.\d{1,2})?")
+_AMOUNT = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,9})?")
+_PERCENT = re.compile(r"-?[0-9]{1,5}(\.[0-9]{1,2})?")
 
 
 def nano(text: str) -> int:

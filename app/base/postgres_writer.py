@@ -14,11 +14,12 @@ from typing import Any
 
 import asyncpg
 import structlog
+from msgspec import Struct
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from app.base.config import Settings
 from app.base.db import plain_postgres_url
-from app.base.writer import AlreadyThere, Outcomes, Posting, Refused, Run, Statement, Step, Values, Writer, runs
+from app.base.writer import AlreadyThere, Outcomes, Posting, Refused, Statement, Step, Values, Writer
 
 GIVE_UP_SECONDS = 600
 _RETRY_EVERY_SECONDS = 0.2
@@ -102,10 +103,18 @@ class PostgresWriter(Writer):
         connection = self._connection
         with contextlib.suppress(*_OF_ONE_POSTING):
             async with connection.transaction():
-                for run in runs([posting for posting in batch if not posting.is_withdrawn]):
+                for run in _runs([posting for posting in batch if not posting.is_withdrawn]):
                     await _execute(connection, run)
             return [(posting, None) for posting in batch]
         return await _one_by_one(connection, batch)
+
+
+class _Run(Struct, frozen=True):
+    """Rows for one statement that go to the database together."""
+
+    statement: Statement
+    rows: list[Values]
+    steps: list[Step]
 
 
 async def _one_by_one(connection: asyncpg.Connection[Any], batch: list[Posting]) -> Outcomes:
@@ -125,24 +134,33 @@ async def _one_by_one(connection: asyncpg.Connection[Any], batch: list[Posting])
     return outcomes
 
 
-async def _execute(connection: asyncpg.Connection[Any], run: Run) -> None:
+async def _execute(connection: asyncpg.Connection[Any], run: _Run) -> None:
     if run.steps:
         await _execute_step(connection, run.steps[0])
         return
-    sql, names = run.statement.sql(_dialect)
-    await connection.executemany(sql, [_in_places(run.statement, names, values) for values in run.rows])
+    compiled = run.statement.compiled(_dialect)
+    await connection.executemany(compiled.sql, [compiled.in_places(values) for values in run.rows])
 
 
 async def _execute_step(connection: asyncpg.Connection[Any], step: Step) -> None:
-    sql, names = step.statement.sql(_dialect)
-    status = await connection.execute(sql, *_in_places(step.statement, names, step.values))
+    compiled = step.statement.compiled(_dialect)
+    status = await connection.execute(compiled.sql, *compiled.in_places(step.values))
     if step.must_touch is not None and int(status.rsplit(" ", 1)[-1]) != step.must_touch:
         raise Refused(step)
 
 
-def _in_places(statement: Statement, names: tuple[str, ...], values: Values) -> Values:
-    """The values in the order in which PostgreSQL numbers its parameters."""
-    if names == statement.names:
-        return values
-    by_name = dict(zip(statement.names, values, strict=True))
-    return [by_name[name] for name in names]
+def _runs(postings: list[Posting]) -> list[_Run]:
+    """All steps, those of one independent statement together, the others each alone and in their order."""
+    ordered: list[_Run] = []
+    open_runs: dict[int, _Run] = {}
+    for posting in postings:
+        for step in posting.steps:
+            if not step.statement.is_independent or step.must_touch is not None:
+                ordered.append(_Run(step.statement, [step.values], [step]))
+                continue
+            run = open_runs.get(id(step.statement))
+            if run is None:
+                run = open_runs[id(step.statement)] = _Run(step.statement, [], [])
+                ordered.append(run)
+            run.rows.append(step.values)
+    return ordered

@@ -6,8 +6,6 @@ several times as much, because two threads that both want Python's lock wake eac
 take long is the thread's: a batch that meets a lock, commits after a slow one, and checkpoints. One lock keeps the two,
 and the control plane's writes, from ever writing at the same time.
 
-Rows of one statement go in together, as one JSON array that SQLite unfolds itself.
-
 A database that does not answer (locked by another process, a full disk) fails no posting at once: a batch is tried
 again until `GIVE_UP_SECONDS` have passed, because a record that waits is better than a record that is lost.
 """
@@ -17,23 +15,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-import re
 import sqlite3
 import threading
 import time
 from typing import Literal
 
-import msgspec
 import structlog
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from app.base.db import BUSY_TIMEOUT_MS, Database
-from app.base.writer import AlreadyThere, Outcomes, Posting, Refused, Run, Statement, Step, Writer, runs
+from app.base.writer import AlreadyThere, Outcomes, Posting, Refused, Step, Writer
 
 GIVE_UP_SECONDS = 600
 _RETRY_EVERY_SECONDS = 0.2
-_CHECKPOINT_BYTES = 8 * 1024 * 1024
-_LOOK_EVERY_COMMITS = 256
+_CHECKPOINT_EVERY_POSTINGS = 4000
+"""The log then has some 50 MB. A checkpoint costs milliseconds however little it has to do."""
 _SLOW_COMMIT_SECONDS = 0.02
 _SLOW_SECONDS = 1.0
 """How long the thread commits after a commit on the loop met a lock or a slow disk."""
@@ -49,32 +45,27 @@ _OF_ONE_POSTING = (
     OverflowError,
     TypeError,
     ValueError,
-    msgspec.MsgspecError,
 )
 """What one posting can cause; the others of its batch are good."""
 
 _TRANSIENT = ("locked", "busy", "full", "disk i/o error", "readonly", "unable to open")
 
-_dialect = SQLiteDialect(paramstyle="named")
-_encode = msgspec.json.Encoder().encode
+_dialect = SQLiteDialect(paramstyle="qmark")
 
 
 class SqliteWriter(Writer):
     def __init__(self, db: Database) -> None:
         super().__init__()
         self._path = db.sqlite_path
-        self._log_path = db.sqlite_path.with_name(db.sqlite_path.name + "-wal")
         self._lock = db.write_lock
         self._quick: sqlite3.Connection | None = None
         """The loop's own connection: it waits for nobody and never checkpoints."""
         self._slow_until = 0.0
-        self._commits = 0
+        self._since_checkpoint = 0
         self._orders: queue.SimpleQueue[list[Posting] | Literal["checkpoint", "end"]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="hub-writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened: asyncio.Future[None] | None = None
-        self._together: dict[int, str] = {}
-        """Statement → its text for many rows."""
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -102,17 +93,12 @@ class SqliteWriter(Writer):
             return None
         finally:
             self._lock.release()
-            self._commits += 1
+            self._since_checkpoint += len(batch)
             if time.monotonic() - began_at > _SLOW_COMMIT_SECONDS:
                 self._slow_until = time.monotonic() + _SLOW_SECONDS
-            if self._commits % _LOOK_EVERY_COMMITS == 0 and self._log_is_long():
+            if self._since_checkpoint >= _CHECKPOINT_EVERY_POSTINGS:
+                self._since_checkpoint = 0
                 self._orders.put("checkpoint")
-
-    def _log_is_long(self) -> bool:
-        try:
-            return self._log_path.stat().st_size > _CHECKPOINT_BYTES
-        except OSError:
-            return False
 
     async def _shut(self) -> None:
         self._orders.put("end")
@@ -170,8 +156,10 @@ class SqliteWriter(Writer):
         """Whoever calls holds the lock."""
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for run in runs([posting for posting in batch if not posting.is_withdrawn]):
-                self._execute(connection, run)
+            for posting in batch:
+                if not posting.is_withdrawn:
+                    for step in posting.steps:
+                        _execute_step(connection, step)
             connection.execute("COMMIT")
             return [(posting, None) for posting in batch]
         except _OF_ONE_POSTING:
@@ -193,7 +181,7 @@ class SqliteWriter(Writer):
                     connection.execute("SAVEPOINT posting")
                     try:
                         for step in posting.steps:
-                            self._execute_step(connection, step)
+                            _execute_step(connection, step)
                     except _OF_ONE_POSTING as error:
                         connection.execute("ROLLBACK TO posting")
                         failure = AlreadyThere() if _is_unique_violation(error) else error
@@ -206,36 +194,12 @@ class SqliteWriter(Writer):
             raise
         return outcomes
 
-    def _execute(self, connection: sqlite3.Connection, run: Run) -> None:
-        if run.steps:
-            self._execute_step(connection, run.steps[0])
-            return
-        together = self._together.get(id(run.statement))
-        if together is None:
-            together = self._together[id(run.statement)] = _for_many_rows(run.statement)
-        connection.execute(together, (_encode(run.rows).decode(),))
 
-    def _execute_step(self, connection: sqlite3.Connection, step: Step) -> None:
-        statement = step.statement
-        touched = connection.execute(
-            statement.sql(_dialect)[0], dict(zip(statement.names, step.values, strict=True))
-        ).rowcount
-        if step.must_touch is not None and touched != step.must_touch:
-            raise Refused(step)
-
-
-def _for_many_rows(statement: Statement) -> str:
-    """The statement over a JSON array of rows: each parameter becomes an element of the row at hand."""
-    sql = statement.sql(_dialect)[0]
-    places = {name: f"(batch.value ->> {number})" for number, name in enumerate(statement.names)}
-    sql = re.sub(r":(\w+)", lambda found: places[found[1]], sql)
-    source = "FROM json_each(?) AS batch"
-    if sql.startswith("INSERT"):
-        head, _, values = sql.partition(" VALUES (")
-        # WHERE true: without it SQLite could read a following ON as the join's.
-        return f"{head} SELECT {values.rstrip().removesuffix(')')} {source} WHERE true"
-    head, _, condition = sql.partition(" WHERE ")
-    return f"{head} {source} WHERE {condition}"
+def _execute_step(connection: sqlite3.Connection, step: Step) -> None:
+    compiled = step.statement.compiled(_dialect)
+    touched = connection.execute(compiled.sql, compiled.in_places(step.values)).rowcount
+    if step.must_touch is not None and touched != step.must_touch:
+        raise Refused(step)
 
 
 def _is_unique_violation(error: Exception) -> bool:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from operator import itemgetter
+from typing import Any, cast
 
 from msgspec import Struct
 from sqlalchemy import Executable
@@ -32,8 +33,8 @@ Outcomes = Sequence[tuple["Posting", BaseException | None]]
 class Statement:
     """An INSERT, UPDATE or DELETE. `names` are its parameters in the order in which a step gives their values.
 
-    Steps of an independent statement may run together with those of other postings, in one go and in any order: they
-    touch rows that no other posting of the batch touches, and their values are text, integers or None.
+    Steps of an independent statement may run together with those of other postings, in one round trip and in any order:
+    they touch rows that no other posting of the batch touches.
     """
 
     __slots__ = ("_compiled", "clause", "is_independent", "names")
@@ -42,47 +43,33 @@ class Statement:
         self.clause = clause
         self.names = tuple(names)
         self.is_independent = is_independent
-        self._compiled: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._compiled: dict[str, Compiled] = {}
 
-    def sql(self, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
-        """The text for one database, and the names of its parameters in the order of their places."""
+    def compiled(self, dialect: Dialect) -> Compiled:
+        """The text for one database."""
         found = self._compiled.get(dialect.name)
         if found is None:
             compiled = self.clause.compile(dialect=dialect)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
-            found = str(compiled), tuple(compiled.positiontup or ())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+            names = cast(Sequence[str], compiled.positiontup or ())  # pyright: ignore[reportUnknownMemberType]
+            found = Compiled(str(compiled), itemgetter(*(self.names.index(name) for name in names)), tuple(names))  # pyright: ignore[reportUnknownArgumentType]
             self._compiled[dialect.name] = found
         return found
+
+
+class Compiled(Struct, frozen=True):
+    """A statement in one database's words, with a place for each parameter."""
+
+    sql: str
+    in_places: Callable[[Values], tuple[Any, ...]]
+    """A step's values in the order of the places."""
+    names: tuple[str, ...]
+    """The parameter of each place."""
 
 
 class Step(Struct, frozen=True):
     statement: Statement
     values: Values
     must_touch: int | None = None
-
-
-class Run(Struct, frozen=True):
-    """Rows for one statement that go to the database together."""
-
-    statement: Statement
-    rows: list[Values]
-    steps: list[Step]
-
-
-def runs(postings: Sequence[Posting]) -> list[Run]:
-    """All steps, those of one independent statement together, the others each alone and in their order."""
-    ordered: list[Run] = []
-    open_runs: dict[int, Run] = {}
-    for posting in postings:
-        for step in posting.steps:
-            if not step.statement.is_independent or step.must_touch is not None:
-                ordered.append(Run(step.statement, [step.values], [step]))
-                continue
-            run = open_runs.get(id(step.statement))
-            if run is None:
-                run = open_runs[id(step.statement)] = Run(step.statement, [], [])
-                ordered.append(run)
-            run.rows.append(step.values)
-    return ordered
 
 
 class Refused(Exception):

@@ -40,7 +40,6 @@ _log = structlog.stdlib.get_logger(__name__)
 
 async def carry(course: Course) -> None:
     """The whole walk. Whatever happens ends in the record and, if it is still there, at the client."""
-    course.task = asyncio.current_task()
     claim = repeats.claim_for(course)
     try:
         repeated = await _begin(course, claim)

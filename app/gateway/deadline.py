@@ -62,6 +62,7 @@ class Deadline:
         """The client has taken it."""
         self._client_since = None
         self._mark = monotonic()
+        self._look_by(self._mark + (self._limits.idle if self._limits is not None else 0.0))
 
     def close(self) -> None:
         if self._timer is not None:

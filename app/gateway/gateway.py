@@ -60,7 +60,7 @@ class Gateway:
             AppError: as `admit`.
         """
         course = Course(self.shared, caller, self.admit(caller, request), request, door)
-        task = asyncio.create_task(call.carry(course))
+        task = course.task = asyncio.create_task(call.carry(course))
         self._running[task] = course
         waiting = asyncio.current_task()
         is_waiting = True

@@ -37,10 +37,11 @@ class Router:
     def candidates(self, model: CallableModel, endpoint: str) -> Iterator[Candidate]:
         """All that may be tried now, best first; the next one is worked out only when it is asked for."""
         routes = [route for route in model.routes if endpoint in route.source.kind.paths]
-        for _, group in groupby(routes, key=lambda route: route.priority):
-            for route in self._in_turn(tuple(group)):
-                usable = tuple(c for c in route.source.credentials if self._may_try(c, route))
-                for credential in self._in_turn(usable):
+        groups = [routes] if len(routes) == 1 else [list(g) for _, g in groupby(routes, key=lambda r: r.priority)]
+        for group in groups:
+            for route in self._in_turn(group):
+                for credential in self._in_turn(self._usable(route)):
+                    # Again: it may have begun to rest while another was tried.
                     if self._may_try(credential, route):
                         yield Candidate(route, credential)
 
@@ -66,6 +67,10 @@ class Router:
         error = NoRoute(f"{model.name} is failing at its provider. Try again in {retry_after} s.")
         error.retry_after_seconds = retry_after
         return error
+
+    def _usable(self, route: Route) -> Sequence[UsableCredential]:
+        own = route.source.credentials
+        return own if len(own) == 1 else [credential for credential in own if self._may_try(credential, route)]
 
     def _may_try(self, credential: UsableCredential, route: Route) -> bool:
         return self._health.rests_for(credential.id, route.upstream_model) <= 0

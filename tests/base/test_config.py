@@ -19,7 +19,6 @@ _EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
         ("HUB_PORT", "http"),
         ("HUB_PORT", "70000"),
         ("HUB_PORT", "-1"),
-        ("BLOCKLET_PORT", "http"),
         ("HUB_WORKERS", "0"),
         ("HUB_WORKERS", "1.5"),
         ("HUB_MOUNT_PREFIX", "hub"),
@@ -80,3 +79,8 @@ def test_every_setting_is_in_the_example_and_nothing_else() -> None:
 
     assert known <= named
     assert {name for name in named if name.startswith("HUB_")} == {name for name in known if name.startswith("HUB_")}
+
+
+def test_a_port_of_blocklet_server_that_cannot_be_is_refused() -> None:
+    with pytest.raises(BadValue, match="http"):
+        read_settings({"BLOCKLET_PORT": "http"})

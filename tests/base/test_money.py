@@ -32,8 +32,8 @@ def test_a_written_decimal_is_stored_exactly(value: Decimal) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "1e3", "0x1", "1.", ".5", "1,5", "+1", "--1", "NaN", "inf", "1.0000000001", "12345678901", "1 ", "9999999999",
-     "٣", "1\n", "１"],
+    ["", " ", "1e3", "0x1", "1.", ".5", "1,5", "+1", "--1", "NaN", "inf", "1.0000000001", "12345678901", "1 ",
+     "9999999999", "٣", "1\n", "１"],
 )  # fmt: skip
 def test_what_is_not_plainly_an_amount_is_refused(text: str) -> None:
     with pytest.raises(BadValue):

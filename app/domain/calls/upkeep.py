@@ -43,7 +43,11 @@ class Presence:
         )
 
     async def beat(self, session: AsyncSession) -> None:
-        await session.execute(update(Process).where(Process.boot_id == self.boot_id).values(beat_us=now_us()))
+        beaten = update(Process).where(Process.boot_id == self.boot_id).values(beat_us=now_us())
+        if await session.scalar(beaten.returning(Process.boot_id)) is None:
+            # Silent for so long (a database that was away, a machine that slept) that another one has ended our calls.
+            # From here on they are ours again.
+            await self.announce(session)
 
     async def leave(self, session: AsyncSession) -> None:
         """All calls of this process have ended: forget it."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import cast
 
+import structlog
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from app.base.config import Settings
@@ -25,6 +26,8 @@ from app.web.api.authentication import Authentication
 from app.web.api.request_body import read_body
 from app.wire.openai import body, client
 from app.wire.openai.endpoints import BY_PATH, Endpoint
+
+_log = structlog.stdlib.get_logger(__name__)
 
 _MAX_CLIENT = 200
 _MAX_PROJECT = 200
@@ -49,6 +52,10 @@ class OpenAIDoor:
         except AppError as error:
             if not door.has_started:
                 await door.refuse(error)
+        except Exception:
+            _log.exception("request.crashed", path=scope["path"])
+            if not door.has_started:
+                await door.refuse(AppError("Something in the hub went wrong; its administrator finds it in the log."))
 
     async def _route(self, scope: HTTPScope, receive: Receive, door: AsgiDoor, arrived_at: float) -> None:
         path, method = scope["path"].rstrip("/"), str(scope["method"])

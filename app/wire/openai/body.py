@@ -37,6 +37,9 @@ _encode = msgspec.json.Encoder().encode
 _EMBEDDED_FILE = re.compile(rb"[A-Za-z0-9+/=_-]{1024,}+")
 """Base64, as pictures and sound travel in JSON."""
 
+_OTHER_FILE_NAME = re.compile(rb"(?im)^content-disposition:[^\r\n]*;\s*filename\*=")
+"""A file's name in the spelling of RFC 5987: not meant for forms, but some libraries write names beyond ASCII so."""
+
 _FIRST_BYTES = {"array": b"[", "string": b'"', "string or array": b'"[', "object": b"{"}
 
 
@@ -251,7 +254,8 @@ def _parts(boundary: str, body: bytes) -> tuple[Part, ...]:
                     content += event
                 elif segment is not None:
                     head = b"".join(f"{name}: {value}\r\n".encode() for name, value in segment.headerlist)
-                    parts.append(Part(segment.name or "", head, segment.filename is not None, bytes(content)))
+                    is_file = segment.filename is not None or _OTHER_FILE_NAME.search(head) is not None
+                    parts.append(Part(segment.name or "", head, is_file, bytes(content)))
     except MultipartError as failure:
         raise BadRequest(f"The multipart body cannot be read: {failure}.") from None
     return tuple(parts)

@@ -288,8 +288,8 @@ async def test_a_body_that_does_not_arrive_is_given_up(
     monkeypatch.setattr("app.web.api.request_body.BODY_SECONDS", 0.3)
     async with running_hub(hub_environ, described(upstream)) as hub:
         reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
-        head = f"POST {CHAT} HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer {HUB_KEY}\r\ncontent-type: application/json\r\n"
-        writer.write(f'{head}content-length: 100\r\n\r\n{{"model"'.encode())
+        head = f"POST {CHAT} HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer {HUB_KEY}\r\n"
+        writer.write(f'{head}content-type: application/json\r\ncontent-length: 100\r\n\r\n{{"model"'.encode())
         async with asyncio.timeout(3):
             answered = await reader.read()
 
@@ -298,7 +298,8 @@ async def test_a_body_that_does_not_arrive_is_given_up(
 
 
 AMBIGUOUS = [
-    "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nhost: x\r\n\r\n",
+    "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n",
     "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdefg",
     "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: +5\r\n\r\nabcde",
     "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999999\r\n\r\nabcde",
@@ -356,6 +357,30 @@ async def test_more_calls_than_the_hub_carries_are_told_to_come_back(
             if answer.status_code == 503:
                 assert (answer.headers["retry-after"], error_of(answer)["code"]) == ("1", "hub_busy")
         assert len(upstream.calls()) == 2
+
+
+async def test_a_hub_that_is_stopping_is_not_ready_and_takes_no_call(
+    hub_environ: dict[str, str], upstream: Upstream
+) -> None:
+    async with running_hub(hub_environ, described(upstream)) as hub:
+        assert (await hub.http.get("/readyz")).json()["checks"]["draining"] == "ok"
+        hub.gateway.is_draining = True
+
+        ready, answer = await hub.http.get("/readyz"), await hub.chat()
+
+        assert (ready.status_code, ready.json()["checks"]["draining"]) == (503, "failing")
+        assert (answer.status_code, error_of(answer)["code"]) == (503, "hub_restarting")
+        assert answer.headers["retry-after"] == "2" and (await hub.http.get("/healthz")).status_code == 200
+        assert not upstream.calls()
+
+
+async def test_a_call_can_name_its_project(hub_environ: dict[str, str], upstream: Upstream) -> None:
+    async with running_hub(hub_environ, described(upstream)) as hub:
+        for name in ("x-hub-project", "x-aigne-hub-client-did"):
+            assert (await hub.chat(headers={name: "Search & Co"})).status_code == 200
+            assert (await hub.last_call()).project == "Search & Co"
+        refused = await hub.chat(headers={"x-hub-project": "x" * 201})
+        assert (refused.status_code, error_of(refused)["param"]) == (400, "x-hub-project")
 
 
 async def test_every_answer_says_which_call_it_was(hub_environ: dict[str, str], upstream: Upstream) -> None:
