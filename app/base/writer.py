@@ -26,6 +26,8 @@ MAX_BATCH = 512
 MAX_WAITING = 10_000
 """Postings that may wait. Each running call has at most two, so calls are refused long before."""
 
+_GATHER_SECONDS = 0.001
+
 Values = Sequence[Any]
 Outcomes = Sequence[tuple["Posting", BaseException | None]]
 
@@ -150,6 +152,8 @@ class Writer(ABC):
         self._is_committing = False
         self._is_closed = False
         self._idle: asyncio.Event | None = None
+        self.is_crowded: Callable[[], bool] = lambda: False
+        """Whether so much is going on that a posting should wait a moment for others to share its commit."""
 
     @property
     def waiting(self) -> int:
@@ -172,8 +176,11 @@ class Writer(ABC):
         self._waiting += 1
         self._gathered.append(posting)
         if not self._is_committing and len(self._gathered) == 1:
-            # At the end of this turn of the loop: what else is posted in it comes along.
-            loop.call_soon(self._commit_gathered)
+            if self.is_crowded():
+                loop.call_later(_GATHER_SECONDS, self._commit_gathered)
+            else:
+                # At the end of this turn of the loop: what else is posted in it comes along.
+                loop.call_soon(self._commit_gathered)
         return posting
 
     async def close(self) -> None:
