@@ -41,7 +41,7 @@ _TRANSIENT = (
     asyncpg.QueryCanceledError,
     asyncpg.InsufficientResourcesError,
 )
-_OF_ONE_POSTING = (Refused, asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
+_OF_ONE_POSTING = (Refused, asyncpg.IntegrityConstraintViolationError, asyncpg.RaiseError, asyncpg.DataError)
 """What one posting can cause; the others of its batch are good."""
 
 _dialect = asyncpg_dialect()

@@ -14,6 +14,9 @@ from app.wire.openai.endpoints import Endpoint
 HUB_PREFIX = "aignehub/"
 """AIGNE applications write `aignehub/openai/gpt-4o-mini`."""
 _MAX_SUGGESTIONS = 3
+_MAX_LENGTH_DIFFERENCE = 5
+_MAX_COMPARED = 500
+"""Comparing takes some 20 µs a name, and whoever mistypes must not hold up the others."""
 
 
 def check_caller(caller: Caller, moment: datetime) -> None:
@@ -61,13 +64,24 @@ def check_endpoint(model: CallableModel, endpoint: Endpoint) -> None:
 
 def _not_found(snapshot: Snapshot, caller: Caller, name: str) -> NotFound:
     names = [known for known, model in snapshot.models.items() if caller.may_call(model.name)]
-    # What models of one provider have in common is no likeness: first compare what follows its name.
-    by_short = {known.rpartition("/")[2].lower(): known for known in names}
     wanted = name.removeprefix(HUB_PREFIX).lower()
-    short = difflib.get_close_matches(wanted.rpartition("/")[2], list(by_short), _MAX_SUGGESTIONS, 0.6)
-    found = [by_short[match] for match in short]
+    wanted_end = wanted.rpartition("/")[2]
+
+    def likeness(known: str) -> float:
+        return difflib.SequenceMatcher(None, wanted, known.lower()).ratio()
+
+    # What models of one provider have in common is no likeness: first compare what follows its name.
+    by_short: dict[str, list[str]] = {}
+    for known in names:
+        end = known.rpartition("/")[2].lower()
+        if abs(len(end) - len(wanted_end)) <= _MAX_LENGTH_DIFFERENCE:
+            by_short.setdefault(end, []).append(known)
+    short = difflib.get_close_matches(wanted_end, list(by_short)[:_MAX_COMPARED], _MAX_SUGGESTIONS, 0.6)
+    found = [known for match in short for known in sorted(by_short[match], key=likeness, reverse=True)]
     if not found:
-        near = difflib.get_close_matches(wanted, [known.lower() for known in names], _MAX_SUGGESTIONS, 0.6)
+        near = difflib.get_close_matches(
+            wanted, [known.lower() for known in names[:_MAX_COMPARED]], _MAX_SUGGESTIONS, 0.6
+        )
         found = [known for known in names if known.lower() in near]
     hint = (
         f" Did you mean {' or '.join(found[:_MAX_SUGGESTIONS])}?"

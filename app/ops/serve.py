@@ -32,7 +32,7 @@ _SWITCH_INTERVAL_SECONDS = 0.0005
 """The writer's thread and the event loop take turns; Python's 5 ms would make each wait for the other that long."""
 _GENERATION_SIZES = (20_000, 20, 50)
 """A call makes some hundred objects that die with it; the usual 700 would look for garbage several times a call."""
-_LAST_MOMENT_SECONDS = 0.2
+_LAST_MOMENT_SECONDS = 0.4
 """Kept of the grace time for interrupting and settling."""
 _SAME_SIGNAL_SECONDS = 1.0
 """Process managers signal a whole tree, so one stop may arrive twice."""

@@ -133,13 +133,12 @@ async def test_an_event_beyond_all_bounds_ends_the_stream_without_filling_the_me
         assert (await hub.last_call()).status == "failed"
 
 
-@pytest.mark.parametrize("is_streamed", [False, True])
-@pytest.mark.parametrize("fault", ["fault-gzip", "fault-gzip-bomb"])
+@pytest.mark.parametrize(
+    ("is_streamed", "fault"), [(False, "fault-gzip"), (True, "fault-gzip"), (False, "fault-gzip-bomb")]
+)
 async def test_a_compressed_answer_is_refused_and_never_unfolded(
     hub_environ: dict[str, str], upstream: Upstream, is_streamed: bool, fault: str
 ) -> None:
-    if is_streamed and fault == "fault-gzip-bomb":
-        pytest.skip("the emulator has bombs in whole answers only")
     async with running_hub(hub_environ, served(upstream, fault)) as hub:
         before = rss_bytes()
         answer = await hub.chat(stream=is_streamed)
