@@ -11,6 +11,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -135,3 +136,11 @@ async def test_a_downgrade_leaves_nothing_and_an_upgrade_brings_everything_back(
     assert missing and await migrations.upgrade(settings) == missing
     assert await _on(settings, _differences) == []
     assert await _on(settings, _triggers) == triggers
+
+
+def test_the_revision_that_a_start_looks_for_is_the_newest() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+
+    assert ScriptDirectory.from_config(config).get_current_head() == migrations.NEWEST

@@ -66,7 +66,7 @@ async def ask(course: Course, candidate: Candidate) -> Whole | Pieces | Failure:
     failure: Failure | None = None
     begun: Whole | Pieces | None = None
     try:
-        with course.upstream():
+        with course.upstream:
             answer = await _post(course, candidate)
             if answer.status >= 300:
                 content = await answer.read(MAX_ERROR_BYTES)

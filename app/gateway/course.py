@@ -6,8 +6,6 @@ The parts of the walk (`attempt`, `relay`, `settlement`) read it and note in it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 from time import monotonic
 from typing import Literal
 
@@ -79,28 +77,12 @@ class Course:
         self.loop = asyncio.get_running_loop()
         timeout = request.timeout_seconds
         self.deadline = Deadline(self._overdue, request.arrived_at + timeout if timeout else float("inf"))
-        self._can_stop = False
+        self.can_stop = False
 
-    @contextmanager
-    def upstream(self) -> Generator[None]:
-        """The part that may be stopped: it waits for the provider, or for the client to take what came.
-
-        Raises:
-            AppError: the call was stopped in here; `stop_reason` says why.
-        """
-        if self.stop_reason is not None:
-            raise self.stop_error()
-        self._can_stop = True
-        try:
-            yield
-        except asyncio.CancelledError:
-            if self.stop_reason is None or self.task is None:
-                raise
-            # Our own stop: the rest of the walk goes on.
-            self.task.uncancel()
-            raise self.stop_error() from None
-        finally:
-            self._can_stop = False
+    @property
+    def upstream(self) -> Upstream:
+        """`with course.upstream:` is the part that may be stopped."""
+        return Upstream(self)
 
     def client_left(self) -> None:
         """The client's connection is closed, or it has its whole answer."""
@@ -120,7 +102,7 @@ class Course:
         if self.stop_reason is not None or self.is_settled:
             return
         self.stop_reason = reason
-        if self._can_stop and self.task is not None:
+        if self.can_stop and self.task is not None:
             self.task.cancel()
 
     def stop_error(self) -> AppError:
@@ -169,9 +151,34 @@ class Course:
         if what == "client":
             self.is_client_gone = True
             self.stop("client_gone")
-        elif self._can_stop:
+        elif self.can_stop:
             self.stop(what)
 
     def _drained(self, timer: asyncio.TimerHandle) -> None:
         timer.cancel()
         self.shared.draining -= 1
+
+
+class Upstream:
+    """The part of a call that may be stopped: it waits for the provider, or for the client to take what came.
+
+    Leaving it raises the `AppError` of the stop, where one has come.
+    """
+
+    __slots__ = ("_course",)
+
+    def __init__(self, course: Course) -> None:
+        self._course = course
+
+    def __enter__(self) -> None:
+        if self._course.stop_reason is not None:
+            raise self._course.stop_error()
+        self._course.can_stop = True
+
+    def __exit__(self, _kind: object, failure: BaseException | None, _trace: object) -> None:
+        course = self._course
+        course.can_stop = False
+        if isinstance(failure, asyncio.CancelledError) and course.stop_reason is not None and course.task is not None:
+            # Our own stop: the rest of the walk goes on.
+            course.task.uncancel()
+            raise course.stop_error() from None

@@ -32,7 +32,7 @@ async def relay(course: Course, pieces: Pieces) -> bytes:
         AppError: the stream broke or was stopped; what went out is in `course.outcome`.
     """
     try:
-        with course.upstream():
+        with course.upstream:
             headers = [*course.headers(), (b"content-type", pieces.content_type.encode("latin-1", "replace"))]
             if pieces.tap is not None:
                 headers += _STREAM_HEADERS

@@ -127,4 +127,4 @@ def _parsed(url: str) -> URL:
 
 @lru_cache(maxsize=64)
 def _timeout(connect_seconds: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, connect=connect_seconds)
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds)
