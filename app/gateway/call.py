@@ -62,7 +62,7 @@ async def carry(course: Course) -> None:
         _log.exception("call.crashed", call=course.id)
         await _fail(course, claim, AppError("Something in the hub went wrong; its administrator finds it in the log."))
     finally:
-        course.deadline.close()
+        course.let_go()
 
 
 async def _begin(course: Course, claim: Claim | None) -> Repeated | None:
@@ -161,7 +161,8 @@ async def _fail(course: Course, claim: Claim | None, error: AppError) -> None:
     """End with an error: as the answer while none has begun, else as the last event of the stream."""
     if course.is_settled:
         return
-    course.error = error
+    # Its traceback holds the frames of this call, and they hold its body.
+    course.error = error.with_traceback(None)
     if not course.has_started:
         course.http_status = error.http_status
     if course.is_begun:

@@ -124,6 +124,12 @@ class Course:
                 error.owner = "you"
                 return error
 
+    def let_go(self) -> None:
+        """The call is over. Without this, course, task and timer hold each other, and with them the request's body,
+        until the garbage collector comes by."""
+        self.deadline.close()
+        self.task = None
+
     def headers(self) -> list[tuple[bytes, bytes]]:
         """What every answer says about its call."""
         headers = [(b"x-hub-call-id", self.id.encode()), (b"x-hub-attempts", b"%d" % len(self.attempts))]

@@ -68,6 +68,7 @@ class Deadline:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._expire = _nobody
 
     def _look_by(self, moment: float) -> None:
         """From here on something can be overdue sooner than the timer was set for."""
@@ -96,3 +97,7 @@ class Deadline:
             self._expire(what)
         else:
             self._set_timer()
+
+
+def _nobody(_what: Overdue) -> None:
+    """Who hears of a deadline once the call is over."""

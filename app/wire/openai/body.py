@@ -40,6 +40,9 @@ _EMBEDDED_FILE = re.compile(rb"[A-Za-z0-9+/=_-]{1024,}+")
 _OTHER_FILE_NAME = re.compile(rb"(?im)^content-disposition:[^\r\n]*;\s*filename\*=")
 """A file's name in the spelling of RFC 5987: not meant for forms, but some libraries write names beyond ASCII so."""
 
+_SHORT_ARRAY = 1000
+"""Longer ones are not looked at for whether they hold nothing but white space."""
+
 _FIRST_BYTES = {"array": b"[", "string": b'"', "string or array": b'"[', "object": b"{"}
 
 
@@ -173,10 +176,11 @@ def _check_field(document: Document, field: str, wanted: str) -> None:
     raw = document.get(field)
     if raw is None:
         raise BadRequest(f"The field {field} is missing.", param=field)
-    value = bytes(raw)
-    if value[:1] not in _FIRST_BYTES[wanted]:
+    # A view: the field may be most of a large body.
+    value = memoryview(raw)
+    if bytes(value[:1]) not in _FIRST_BYTES[wanted]:
         raise BadRequest(f"The field {field} must be of type {wanted}.", param=field)
-    if wanted == "array" and not value[1:-1].strip():
+    if wanted == "array" and len(value) <= _SHORT_ARRAY and not bytes(value[1:-1]).strip():
         raise BadRequest(f"The field {field} must not be empty.", param=field)
 
 
