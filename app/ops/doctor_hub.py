@@ -20,7 +20,7 @@ from app.ops.findings import Finding, fatal, ok, warning
 _SHOWN = 5
 """Names in a sentence; more are counted."""
 
-_OLDEST_SQLITE = (3, 38)
+_OLDEST_SQLITE = (3, 35)
 """The first with `->>`, by which the writer unfolds its rows."""
 _MENDED_SQLITE = (3, 51, 3)
 
@@ -40,7 +40,7 @@ async def database_version(hub: Hub) -> Sequence[Finding]:
     if name != "SQLite":
         return [ok(shown)]
     if version < _OLDEST_SQLITE:
-        return [fatal(shown, "Use a Python that comes with SQLite 3.38 or newer.")]
+        return [fatal(shown, "Use a Python that comes with SQLite 3.35 or newer.")]
     if version < _MENDED_SQLITE:
         return [ok(f"{shown} It can lose pages when two connections checkpoint; the hub lets only one do so.")]
     return [ok(shown)]
