@@ -21,7 +21,7 @@ _SHOWN = 5
 """Names in a sentence; more are counted."""
 
 _OLDEST_SQLITE = (3, 35)
-"""The first with `->>`, by which the writer unfolds its rows."""
+"""The first with RETURNING."""
 _MENDED_SQLITE = (3, 51, 3)
 
 
