@@ -53,7 +53,7 @@ class Statement:
         if found is None:
             compiled = self.clause.compile(dialect=dialect)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
             names = cast(Sequence[str], compiled.positiontup or ())  # pyright: ignore[reportUnknownMemberType]
-            found = Compiled(str(compiled), itemgetter(*(self.names.index(name) for name in names)), tuple(names))  # pyright: ignore[reportUnknownArgumentType]
+            found = Compiled(str(compiled), itemgetter(*(self.names.index(name) for name in names)))  # pyright: ignore[reportUnknownArgumentType]
             self._compiled[dialect.name] = found
         return found
 
@@ -64,8 +64,6 @@ class Compiled(Struct, frozen=True):
     sql: str
     in_places: Callable[[Values], tuple[Any, ...]]
     """A step's values in the order of the places."""
-    names: tuple[str, ...]
-    """The parameter of each place."""
 
 
 class Step(Struct, frozen=True):

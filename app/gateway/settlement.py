@@ -6,6 +6,7 @@ import math
 from time import monotonic
 
 import structlog
+from msgspec.structs import replace
 
 from app.base.clock import MICROSECONDS
 from app.base.secret import Secret
@@ -66,20 +67,12 @@ def usage_of(course: Course) -> tuple[Usage, UsageSource]:
 def _completed(usage: Usage, course: Course) -> Usage:
     """With the meters that the hub counts itself."""
     meters, outcome = course.request.endpoint.meters, course.outcome
-    return Usage(
-        input=usage.input,
-        cache_read=usage.cache_read,
-        cache_write_5m=usage.cache_write_5m,
-        cache_write_1h=usage.cache_write_1h,
-        output=usage.output,
-        reasoning=usage.reasoning,
-        audio_in=usage.audio_in,
-        audio_out=usage.audio_out,
+    return replace(
+        usage,
         images=outcome.items if "images" in meters else usage.images,
         seconds=math.ceil(outcome.seconds) if outcome.seconds is not None and not usage.seconds else usage.seconds,
         characters=course.request.body.characters if "characters" in meters else usage.characters,
         requests=1,
-        web_searches=usage.web_searches,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -95,8 +95,3 @@ class Kind(Struct, frozen=True, kw_only=True):
     def is_local(self) -> bool:
         """Whether it runs without any credential."""
         return not self.secret_parts
-
-
-def text_of(value: Any) -> msgspec.Raw:
-    """A value as it is put into a document."""
-    return msgspec.Raw(msgspec.json.encode(value))

@@ -12,7 +12,6 @@ from app.base.clock import MICROSECONDS
 from app.domain.calls.models import IdempotentAnswer
 
 KEPT_US = 24 * 3600 * MICROSECONDS
-MAX_KEY_LENGTH = 255
 
 
 class Claim(Struct, frozen=True, kw_only=True):

@@ -59,10 +59,5 @@ async def end(session: AsyncSession, token: str) -> None:
     await session.execute(delete(Session).where(Session.digest == _digest(token)))
 
 
-async def end_all(session: AsyncSession, user_id: str) -> None:
-    """Sign this user out everywhere."""
-    await session.execute(delete(Session).where(Session.user_id == user_id))
-
-
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
