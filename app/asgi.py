@@ -39,7 +39,8 @@ from app.ops import house, jobs
 from app.ops.house import House
 from app.web import doors
 from app.web.api.authentication import Authentication
-from app.web.api.openai import OpenAIDoor
+from app.web.api.programs import ProgramsDoor
+from app.web.api.routes import ROOTS
 from app.web.mount_point import MountPoint
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -59,7 +60,7 @@ def create_app(settings: Settings) -> MountPoint:
     async def lifespan(app: Litestar) -> AsyncGenerator[None, None]:
         async with house.opened(settings) as opened, _running(opened) as gateway:
             app.state.settings, app.state.db, app.state.gateway = settings, opened.db, gateway
-            app.state.openai_door = OpenAIDoor(settings, gateway, Authentication(opened.pepper, gateway.snapshots))
+            app.state.programs_door = ProgramsDoor(settings, gateway, Authentication(opened.pepper, gateway.snapshots))
             yield
 
     litestar = Litestar(
@@ -74,7 +75,7 @@ def create_app(settings: Settings) -> MountPoint:
         openapi_config=None,
         logging_config=None,
     )
-    return MountPoint(litestar, settings.mount_prefix)
+    return MountPoint(litestar, settings.mount_prefix, ROOTS)
 
 
 def _settings(state: State) -> Settings:

@@ -9,7 +9,7 @@ from app.base.errors import BadRequest, NotAllowed, NotAuthenticated, NotFound
 from app.domain.catalog.serving import CallableModel
 from app.domain.identity.callers import Caller
 from app.gateway.snapshot import Snapshot
-from app.wire.openai.endpoints import Endpoint
+from app.wire.endpoint import Endpoint
 
 HUB_PREFIX = "aignehub/"
 """AIGNE applications write `aignehub/openai/gpt-4o-mini`."""

@@ -6,7 +6,7 @@ read whole; of a stream the first piece is read, because some providers say 200 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from time import monotonic
 
 from msgspec import Struct
@@ -14,16 +14,18 @@ from msgspec import Struct
 from app.adapters.providers import addresses, demo, failures
 from app.adapters.providers.client import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, UpstreamAnswer
 from app.adapters.providers.failures import Failure
-from app.adapters.providers.kinds import Kind
+from app.adapters.providers.kinds import Kind, ToSign
 from app.base.clock import now_us
 from app.base.errors import AppError, ProviderRefused
 from app.base.secret import Secret
 from app.domain.calls.recorder import Tried
+from app.gateway import passages
 from app.gateway.course import Course
 from app.gateway.health import EVERY_MODEL
+from app.gateway.passages import Passage
 from app.gateway.routing import Candidate
-from app.wire.openai import body
-from app.wire.openai.tap import AnswerFacts, BrokenStream, StreamTap, read_answer
+from app.wire.answers import AnswerFacts, BrokenStream, ErrorInside
+from app.wire.faces import Tap
 
 _DISABLED_SECONDS = 60
 _COMMENTS_SECONDS = 10.0
@@ -38,7 +40,11 @@ class Whole(Struct, frozen=True):
     status: int
     content_type: str
     content: bytes
+    count_characters: Callable[[], int]
+    """Of text in it, should its usage have to be estimated."""
     facts: AnswerFacts
+    problem: AppError | None = None
+    """What is wrong with an answer that was made, and is billed, all the same."""
 
 
 class Pieces(Struct, frozen=True):
@@ -48,7 +54,8 @@ class Pieces(Struct, frozen=True):
     status: int
     content_type: str
     first: bytes
-    tap: StreamTap | None
+    tap: Tap | None
+    passage: Passage
 
 
 async def ask(course: Course, candidate: Candidate) -> Whole | Pieces | Failure:
@@ -67,14 +74,16 @@ async def ask(course: Course, candidate: Candidate) -> Whole | Pieces | Failure:
     begun: Whole | Pieces | None = None
     try:
         with course.upstream:
-            answer = await _post(course, candidate)
+            passage = await passages.prepare(course, candidate)
+            course.notes = passage.notes
+            answer = await _post(course, candidate, passage)
             if answer.status >= 300:
                 content = await answer.read(MAX_ERROR_BYTES)
                 failure = failures.from_answer(
                     candidate.route.source.kind, answer.status, answer.headers, content, secrets
                 )
             else:
-                result = await _begin(course, answer, candidate, secrets)
+                result = await _begin(course, answer, candidate, passage, secrets)
                 if isinstance(result, Failure):
                     failure = result
                 else:
@@ -102,37 +111,48 @@ async def ask(course: Course, candidate: Candidate) -> Whole | Pieces | Failure:
     return begun
 
 
-async def _post(course: Course, candidate: Candidate) -> UpstreamAnswer:
-    route, endpoint = candidate.route, course.request.endpoint
-    kind = route.source.kind
-    outgoing = body.write(course.request.body, endpoint, route.upstream_model, kind.deviations.get(endpoint.name, ()))
+async def _post(course: Course, candidate: Candidate, passage: Passage) -> UpstreamAnswer:
+    route, outgoing, endpoint = candidate.route, passage.outgoing, passage.endpoint
+    source, kind = route.source, route.source.kind
     if kind.name == "demo":
-        return await demo.answer(endpoint.name, outgoing)
-    headers: dict[str, str] = dict(kind.extra_headers)
-    kind.signing(headers, candidate.credential.parts)
-    url = addresses.endpoint_url(kind, route.source.base_url, kind.paths[endpoint.name])
-    return await course.shared.client.post(url, headers, outgoing, connect_seconds=kind.deadlines.connect)
+        return await demo.answer(endpoint, outgoing)
+    path = outgoing.path
+    if path is None:
+        is_streamed = course.request.body.is_streamed
+        path = kind.paths.get(f"{endpoint}.stream") if is_streamed else None
+        path = path or kind.paths[endpoint]
+    url = addresses.call_url(kind, source.base_url, path, model=route.upstream_model, region=source.region)
+    headers: dict[str, str] = {**kind.extra_headers, **outgoing.headers, "Content-Type": outgoing.content_type}
+    kind.signing(
+        headers,
+        candidate.credential.parts,
+        ToSign(method="POST", url=url, content=outgoing.content, region=source.region),
+    )
+    return await course.shared.client.post(url, headers, outgoing.content, connect_seconds=kind.deadlines.connect)
 
 
 async def _begin(
-    course: Course, answer: UpstreamAnswer, candidate: Candidate, secrets: Collection[Secret]
+    course: Course, answer: UpstreamAnswer, candidate: Candidate, passage: Passage, secrets: Collection[Secret]
 ) -> Whole | Pieces | Failure:
     """Read as much of a good answer as can be read before the client gets any of it."""
     request, kind = course.request, candidate.route.source.kind
     content_type = answer.headers.get("Content-Type", "application/octet-stream")
     media = content_type.lower()
-    is_events, is_json = media.startswith("text/event-stream"), media.startswith("application/json")
+    is_events, is_json = media.startswith(passage.format.stream_media), media.startswith("application/json")
     if request.body.is_streamed and is_events:
-        return await _begin_stream(course, answer, kind, secrets, content_type)
+        if passage.is_translated:
+            content_type = "text/event-stream"
+        return await _begin_stream(course, answer, kind, passage, secrets, content_type)
     if request.endpoint.is_binary and not (is_events or is_json or media.startswith("text/")):
         first = await answer.piece()
         course.first_byte_at = monotonic()
         course.deadline.progress()
         if not first:
             return failures.from_exception(kind, BrokenStream("an empty file"))
-        return Pieces(answer, answer.status, content_type, first, None)
+        return Pieces(answer, answer.status, content_type, first, None, passage)
     # Of pictures and sound some models cannot stream; they answer whole, whatever was asked for.
-    if is_events or (request.body.is_streamed and request.endpoint.has_usage_option):
+    must_stream = request.endpoint.has_usage_option or request.endpoint.task == "conversation"
+    if is_events or (request.body.is_streamed and must_stream and not passage.is_translated):
         return failures.from_exception(kind, BrokenStream(f"{media[:60]} in place of a stream"))
     is_text = request.endpoint.may_be_text and not media.startswith("text/html")
     if not is_json and not is_text:
@@ -141,23 +161,48 @@ async def _begin(
     course.first_byte_at = monotonic()
     if len(content) > MAX_ANSWER_BYTES:
         return failures.from_exception(kind, BrokenStream("an answer of more than 64 MiB"))
-    facts = read_answer(content) if is_json else AnswerFacts(is_json=False)
+    return await _read_whole(course, answer, kind, passage, secrets, content_type, content)
+
+
+async def _read_whole(
+    course: Course,
+    answer: UpstreamAnswer,
+    kind: Kind,
+    passage: Passage,
+    secrets: Collection[Secret],
+    content_type: str,
+    content: bytes,
+) -> Whole | Failure:
+    if not content_type.lower().startswith("application/json"):
+        return Whole(answer.status, content_type, content, lambda: len(content), AnswerFacts(is_json=False))
+    try:
+        whole = await passage.whole(content)
+    except ErrorInside as inside:
+        return failures.from_error_inside(kind, bytes(inside.report), secrets)
+    facts = whole.facts
     if facts.error is not None:
         return failures.from_error_inside(kind, bytes(facts.error), secrets)
-    if is_json and not facts.is_json:
+    if not facts.is_json:
         return failures.from_exception(kind, BrokenStream("JSON that cannot be read"))
-    return Whole(answer.status, content_type, content, facts)
+    return Whole(
+        answer.status,
+        whole.content_type or content_type,
+        whole.content,
+        lambda: passage.characters_of(content),
+        facts,
+        whole.problem,
+    )
 
 
 async def _begin_stream(
-    course: Course, answer: UpstreamAnswer, kind: Kind, secrets: Collection[Secret], content_type: str
+    course: Course,
+    answer: UpstreamAnswer,
+    kind: Kind,
+    passage: Passage,
+    secrets: Collection[Secret],
+    content_type: str,
 ) -> Pieces | Failure:
-    request = course.request
-    tap = StreamTap(
-        wants_usage=request.body.wants_usage,
-        asks_usage=request.endpoint.has_usage_option,
-        carries_media=request.endpoint.name.startswith(("images", "audio")),
-    )
+    tap = passage.tap()
     first = b""
     patient_until = monotonic() + _COMMENTS_SECONDS
     while not tap.has_begun and tap.error is None and not tap.is_complete:
@@ -169,12 +214,12 @@ async def _begin_stream(
         course.deadline.progress()
         first += tap.feed(chunk)
         if len(first) > _MAX_COMMENT_BYTES or (first and monotonic() > patient_until):
-            return Pieces(answer, answer.status, content_type, first, tap)
+            return Pieces(answer, answer.status, content_type, first, tap, passage)
     if tap.error is not None:
         return failures.from_error_inside(kind, bytes(tap.error), secrets)
     if not tap.has_begun and not tap.is_complete:
         return failures.from_exception(kind, BrokenStream("an empty stream"))
-    return Pieces(answer, answer.status, content_type, first, tap)
+    return Pieces(answer, answer.status, content_type, first, tap, passage)
 
 
 def _words(course: Course, failure: Failure | None) -> str:

@@ -117,7 +117,7 @@ async def _ask(course: Course) -> Whole | Pieces:
     Raises:
         ProviderError: nobody could be asked, or what the last one said.
     """
-    endpoint, is_streamed = course.request.endpoint.name, course.request.body.is_streamed
+    endpoint, is_streamed = course.request.endpoint, course.request.body.is_streamed
     last: Failure | None = None
     for candidate in course.shared.router.candidates(course.model, endpoint):
         course.candidate = candidate
@@ -140,7 +140,9 @@ async def _end_whole(course: Course, claim: Claim | None, whole: Whole) -> None:
     outcome.upstream_id = facts.upstream_id
     outcome.items = facts.items
     outcome.seconds = facts.seconds
-    outcome.whole = whole.content
+    outcome.count_characters = whole.count_characters
+    if whole.problem is not None:
+        raise whole.problem
     if course.caller.keep_content_days > 0:
         outcome.kept = whole.content[: relay.MAX_KEPT_BYTES]
     course.http_status = whole.status

@@ -6,6 +6,7 @@ The parts of the walk (`attempt`, `relay`, `settlement`) read it and note in it 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 from typing import Literal
 
@@ -17,11 +18,14 @@ from app.base.ids import new_id
 from app.domain.calls.recorder import Tried
 from app.domain.catalog.serving import CallableModel
 from app.domain.identity.callers import Caller
+from app.gateway import fidelity
 from app.gateway.deadline import Deadline, Overdue
 from app.gateway.door import Door
 from app.gateway.request import CallRequest
 from app.gateway.routing import Candidate
 from app.gateway.shared import Shared
+from app.wire.neutral import Conversation
+from app.wire.notes import Note
 
 DRAIN_SECONDS = 60.0
 """How long an answer is read on after its client has left, where the provider bills it anyway."""
@@ -40,8 +44,8 @@ class Outcome(Struct):
     upstream_id: str | None = None
     characters: int = 0
     """Produced text, as far as it was seen."""
-    whole: bytes = b""
-    """An answer that came in one piece, for the same purpose."""
+    count_characters: Callable[[], int] | None = None
+    """The same of an answer that came in one piece."""
     items: int = 0
     seconds: float | None = None
     kept: bytes = b""
@@ -63,6 +67,10 @@ class Course:
         self.asked_at: float | None = None
         """When the first provider was asked, on the monotonic clock."""
         self.first_byte_at: float | None = None
+        self.conversation: Conversation | None = None
+        """What the caller says, once a provider of another format is asked."""
+        self.notes: tuple[Note, ...] = ()
+        """What the provider asked last could not be told as it was asked."""
         self.outcome = Outcome()
         self.error: AppError | None = None
         self.http_status: int | None = None
@@ -135,6 +143,8 @@ class Course:
         headers = [(b"x-hub-call-id", self.id.encode()), (b"x-hub-attempts", b"%d" % len(self.attempts))]
         if self.candidate is not None:
             headers.append((b"x-hub-provider", self.candidate.route.source.name.encode()))
+        if self.notes:
+            headers.append((b"x-hub-fidelity", fidelity.header(self.notes)))
         if self.asked_at is not None:
             queue_ms = (self.asked_at - self.request.arrived_at) * 1000
             provider_ms = ((self.first_byte_at or monotonic()) - self.asked_at) * 1000

@@ -14,7 +14,8 @@ from app.adapters.providers.client import UpstreamAnswer
 from app.base.errors import AppError, ProviderFailed
 from app.gateway.attempt import Pieces
 from app.gateway.course import Course
-from app.wire.openai.tap import BrokenStream, StreamTap
+from app.wire.answers import BrokenStream
+from app.wire.faces import Tap
 
 MAX_KEPT_BYTES = 1024 * 1024
 """Of an answer that its team keeps; the rest is not stored."""
@@ -54,7 +55,7 @@ async def relay(course: Course, pieces: Pieces) -> bytes:
             _read_off(course, pieces.tap)
 
 
-async def _relay_events(course: Course, pieces: Pieces, tap: StreamTap) -> bytes:
+async def _relay_events(course: Course, pieces: Pieces, tap: Tap) -> bytes:
     keeps = course.caller.keep_content_days > 0
     progress = course.deadline.progress
     feed = tap.feed
@@ -75,6 +76,9 @@ async def _relay_events(course: Course, pieces: Pieces, tap: StreamTap) -> bytes
         raise _error_inside(course, bytes(tap.error))
     if not tap.is_complete:
         raise _broken(course, BrokenStream("an end before the answer was complete"))
+    wrong = pieces.passage.last_check()
+    if wrong is not None:
+        raise wrong
     if keeps:
         course.outcome.kept += rest
     return rest + tap.tail
@@ -107,7 +111,7 @@ async def _give(course: Course, piece: bytes, keeps: bool) -> None:
     course.deadline.given()
 
 
-def _read_off(course: Course, tap: StreamTap) -> None:
+def _read_off(course: Course, tap: Tap) -> None:
     outcome = course.outcome
     outcome.usage = tap.usage
     outcome.finish_reason = tap.finish_reason

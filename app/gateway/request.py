@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from app.wire.openai.body import Request
-from app.wire.openai.endpoints import Endpoint
+from app.wire.endpoint import Endpoint
+from app.wire.request import Request
 
 
 class CallRequest(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,9 @@ from msgspec import Struct
 
 from app.base.errors import NoRoute, NotServed, ProviderError, ProviderLimited
 from app.domain.catalog.serving import CallableModel, Route, UsableCredential
+from app.gateway.formats import upstream_endpoint
 from app.gateway.health import Health
+from app.wire.endpoint import Endpoint
 
 _MAX_MEMORY = 50_000
 
@@ -34,9 +36,9 @@ class Router:
         self._turns: dict[str, int] = {}
         """What each id has gathered since it was last chosen."""
 
-    def candidates(self, model: CallableModel, endpoint: str) -> Iterator[Candidate]:
+    def candidates(self, model: CallableModel, endpoint: Endpoint) -> Iterator[Candidate]:
         """All that may be tried now, best first; the next one is worked out only when it is asked for."""
-        routes = [route for route in model.routes if endpoint in route.source.kind.paths]
+        routes = [route for route in model.routes if upstream_endpoint(route.source.kind, endpoint) is not None]
         groups = [routes] if len(routes) == 1 else [list(g) for _, g in groupby(routes, key=lambda r: r.priority)]
         for group in groups:
             for route in self._in_turn(group):
@@ -45,12 +47,12 @@ class Router:
                     if self._may_try(credential, route):
                         yield Candidate(route, credential)
 
-    def why_none(self, model: CallableModel, endpoint: str) -> ProviderError:
+    def why_none(self, model: CallableModel, endpoint: Endpoint) -> ProviderError:
         """The error for a call for which `candidates` had nobody."""
-        routes = [route for route in model.routes if endpoint in route.source.kind.paths]
+        routes = [route for route in model.routes if upstream_endpoint(route.source.kind, endpoint) is not None]
         if model.routes and not routes:
             names = ", ".join(sorted({route.source.kind.title for route in model.routes}))
-            return NotServed(f"{names} does not offer {endpoint} for {model.name} through this hub.")
+            return NotServed(f"{names} does not offer {endpoint.name} for {model.name} through this hub.")
         pairs = [(route, credential) for route in routes for credential in route.source.credentials]
         if not pairs:
             return NoRoute(

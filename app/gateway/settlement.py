@@ -16,8 +16,9 @@ from app.base.writer import AlreadyThere, Posting, Step
 from app.domain.calls import recorder
 from app.domain.calls.recorder import Content, Ending
 from app.gateway.course import Course
-from app.wire.openai import body, tap
-from app.wire.openai.usage import read_usage, reported_cost_nano
+from app.gateway.formats import FORMATS, upstream_endpoint
+from app.wire.openai.usage import reported_cost_nano
+from app.wire.request import text_bytes
 
 _BYTES_PER_TOKEN = 4
 _DAY_US = 24 * 3600 * MICROSECONDS
@@ -48,7 +49,9 @@ def usage_of(course: Course) -> tuple[Usage, UsageSource]:
         return Usage(), "none"
     if outcome.usage is not None:
         try:
-            usage = read_usage(outcome.usage, candidate.route.source.kind.usage, endpoint.name)
+            kind = candidate.route.source.kind
+            name = upstream_endpoint(kind, endpoint) or endpoint.name
+            usage = FORMATS[name].read_usage(outcome.usage, kind.usage, name)
             return _completed(usage, course), "provider"
         except NotAPartition as reason:
             _log.warning("usage.refused", call=course.id, provider=candidate.route.source.name, reason=str(reason))
@@ -79,9 +82,9 @@ def _completed(usage: Usage, course: Course) -> Usage:
 def _estimate(course: Course) -> Usage:
     """From the sizes of what went in and what came out, at four bytes a token; marked as such in the record."""
     meters = course.request.endpoint.meters
-    tokens_in = -(-body.text_bytes(course.request.body) // _BYTES_PER_TOKEN) if "input" in meters else 0
+    tokens_in = -(-text_bytes(course.request.body) // _BYTES_PER_TOKEN) if "input" in meters else 0
     outcome = course.outcome
-    characters = tap.characters_of(outcome.whole) if outcome.whole else outcome.characters
+    characters = outcome.count_characters() if outcome.count_characters is not None else outcome.characters
     tokens_out = -(-characters // _BYTES_PER_TOKEN) if "output" in meters else 0
     return _completed(Usage(input=tokens_in, output=tokens_out), course)
 

@@ -24,9 +24,6 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:]+\](:\d{1,5})?")
 
 
-_API = "/v1"
-
-
 class MountPoint:
     """The outermost ASGI application. Model calls go from here straight to their door, everything else to Litestar.
 
@@ -34,10 +31,13 @@ class MountPoint:
     and authentication together, and a call needs none of it.
     """
 
-    def __init__(self, app: Litestar, prefix: str) -> None:
+    def __init__(self, app: Litestar, prefix: str, roots: tuple[str, ...]) -> None:
+        """`roots` are the paths below which programs are answered, without a slash at their ends."""
         self.app = app
         self._prefix = prefix
         self._prefix_bytes = prefix.encode()
+        self._roots = frozenset(roots)
+        self._below = tuple(f"{root}/" for root in roots)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         prefix = self._prefix
@@ -48,9 +48,8 @@ class MountPoint:
                 scope["path"] = path[len(prefix) :] or "/"
                 if "raw_path" in scope:
                     scope["raw_path"] = scope["raw_path"].removeprefix(self._prefix_bytes) or b"/"
-        if scope["type"] == "http" and (scope["path"].startswith(f"{_API}/") or scope["path"] == _API):
-            scope["path"] = scope["path"][len(_API) :]
-            await self.app.state.openai_door(scope, receive, send)
+        if scope["type"] == "http" and (scope["path"].startswith(self._below) or scope["path"] in self._roots):
+            await self.app.state.programs_door(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 

@@ -14,8 +14,9 @@ from app.base.secret import Secret
 from app.domain.catalog.serving import CallableModel, Route, Source, UsableCredential
 from app.gateway.health import EVERY_MODEL, Health
 from app.gateway.routing import Candidate, Router
+from app.wire.openai.endpoints import BY_PATH
 
-CHAT = "chat.completions"
+CHAT = BY_PATH["/chat/completions"]
 
 
 def a_route(
@@ -126,7 +127,7 @@ def test_with_nobody_left_the_error_says_why_and_when(hall: Hall) -> None:
 
     assert isinstance(hall.router.why_none(a_model(), CHAT), NoRoute)
     assert isinstance(hall.router.why_none(a_model(a_route("a", keys=())), CHAT), NoRoute)
-    assert isinstance(hall.router.why_none(a_model(a_route("d", kind="deepseek")), "embeddings"), NotServed)
+    assert isinstance(hall.router.why_none(a_model(a_route("d", kind="deepseek")), BY_PATH["/embeddings"]), NotServed)
 
 
 def test_the_memory_of_turns_is_bounded(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:

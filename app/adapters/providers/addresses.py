@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from app.adapters.providers.kinds import Kind
 from app.base.errors import BadValue
+
+_IN_A_SEGMENT = "-._~!$&'()*+,;=:@"
+
+
+def call_url(kind: Kind, base_url: str | None, path: str, *, model: str, region: str | None) -> str:
+    """The address of a model call: `{model}` and `{region}` filled in, the model as one segment of a path.
+
+    Raises:
+        BadValue: there is no base URL, or it needs a region that the provider does not have.
+    """
+    if "{model}" in path:
+        path = path.replace("{model}", quote(model, safe=_IN_A_SEGMENT))
+    base = base_url or kind.base_url
+    if base is not None and "{region}" in base:
+        if not region:
+            raise BadValue(f"{kind.title} needs a region.")
+        base = base.replace("{region}", region)
+    return endpoint_url(kind, base, path)
 
 
 def endpoint_url(kind: Kind, base_url: str | None, path: str) -> str:
@@ -23,6 +43,10 @@ def endpoint_url(kind: Kind, base_url: str | None, path: str) -> str:
         base = f"{base.removesuffix('/api')}/v1"
     if kind.name == "deepseek" and path.startswith("/beta/"):
         base = base.removesuffix("/v1").removesuffix("/beta")
+    if kind.wire != "openai":
+        # Bases are given with and without the version that begins every path.
+        version = path.split("/", 2)[1]
+        base = base.removesuffix(f"/{version}")
     if path.startswith("../"):
         return f"{base.rpartition('/')[0]}{path[2:]}"
     return f"{base}/{path.lstrip('/')}"

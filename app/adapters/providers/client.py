@@ -13,8 +13,6 @@ from typing import Protocol
 import aiohttp
 from yarl import URL
 
-from app.wire.openai.body import Outgoing
-
 MAX_ERROR_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -65,7 +63,7 @@ class ProviderClient:
             await self._session.close()
 
     async def post(
-        self, url: str, headers: Mapping[str, str], outgoing: Outgoing, *, connect_seconds: float
+        self, url: str, headers: Mapping[str, str], content: bytes, *, connect_seconds: float
     ) -> UpstreamAnswer:
         """Send, and wait for the answer's head.
 
@@ -75,13 +73,8 @@ class ProviderClient:
         assert self._session is not None, "open() comes first"
         answer = await self._session.post(
             _parsed(url),
-            headers={
-                **headers,
-                "Content-Type": outgoing.content_type,
-                "Accept-Encoding": "identity",
-                "User-Agent": "aigne-hub",
-            },
-            data=outgoing.content,
+            headers={**headers, "Accept-Encoding": "identity", "User-Agent": "aigne-hub"},
+            data=content,
             allow_redirects=False,
             timeout=_timeout(connect_seconds),
         )

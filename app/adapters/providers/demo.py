@@ -23,7 +23,7 @@ from app.adapters.providers import demo_chat, demo_media
 from app.adapters.providers.demo_chat import Bad, Choice, Object
 from app.base.errors import AppError
 from app.wire.openai import body, endpoints
-from app.wire.openai.body import Outgoing
+from app.wire.request import Incoming, Outgoing
 
 MODELS: tuple[tuple[str, str], ...] = (
     ("chat", "chat"),
@@ -109,7 +109,8 @@ def _fields(endpoint: str, content: Outgoing | Mapping[str, Any]) -> Object:
 def _form(endpoint: str, outgoing: Outgoing) -> Object:
     row = next(row for row in endpoints.ENDPOINTS if row.name == endpoint)
     try:
-        parts = body.read(row, outgoing.content_type, outgoing.content).parts
+        headers = {b"content-type": outgoing.content_type.encode()}
+        parts = body.read(row, Incoming(path=row.path, headers=headers, body=outgoing.content)).parts
     except AppError as problem:
         raise Bad(problem.sentence, problem.param) from None
     return {part.name: part.content if part.is_file else part.content.decode(errors="replace") for part in parts}

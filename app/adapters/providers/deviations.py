@@ -7,7 +7,7 @@ so with an error that names the field.
 
 from __future__ import annotations
 
-from app.adapters.providers.kinds import Document
+from app.wire.request import Document
 
 
 def max_tokens_by_its_old_name(document: Document) -> None:

@@ -31,7 +31,7 @@ from app.adapters.providers.kinds import Kind, Meaning
 from app.adapters.providers.scrub import scrub, scrub_word
 from app.base import errors
 from app.base.secret import Secret
-from app.wire.openai.tap import BrokenStream
+from app.wire.answers import BrokenStream
 
 Cools = Literal["nothing", "credential_model", "credential", "disable"]
 

@@ -5,24 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 from app.base.secret import Secret
-from app.wire.openai.usage import ReportedCost, UsageRule
+from app.wire.request import Deviation
+from app.wire.rules import ReportedCost, UsageRule
 
 Wire = Literal["openai", "anthropic", "gemini", "bedrock"]
 
-Document = MutableMapping[str, msgspec.Raw]
-"""A request's JSON object, its values still as the bytes that the client sent."""
-
-Deviation = Callable[[Document], None]
-"""Changes a request for one provider, in place. Raises `BadRequest` for what cannot be expressed there."""
-
 Headers = MutableMapping[str, str]
 
-Signing = Callable[[Headers, Mapping[str, Secret]], None]
+
+class ToSign(Struct, frozen=True, kw_only=True):
+    """A request as it will go out, for those who sign more than a header."""
+
+    method: str
+    url: str
+    content: bytes
+    region: str | None
+
+
+Signing = Callable[[Headers, Mapping[str, Secret], ToSign], None]
 """Puts a credential's parts into the headers of a request to its provider."""
+
+Structured = Literal["native", "forced_tool", "json_mode", "prompt"]
+"""How an answer that must follow a schema is got: the provider does it; a tool that the model has to call; JSON mode
+with the schema in the prompt; the prompt alone."""
 
 
 class Deadlines(Struct, frozen=True, kw_only=True):
@@ -36,6 +44,10 @@ class Deadlines(Struct, frozen=True, kw_only=True):
     idle: float = 60.0
     """Between two pieces of an answer."""
     total: float = 1800.0
+
+
+def always_native(_model: str) -> Structured:
+    return "native"
 
 
 Meaning = Literal[
@@ -64,11 +76,21 @@ class Kind(Struct, frozen=True, kw_only=True):
     base_url: str | None
     """None: whoever adds the provider must say it. `{region}` in it is the provider's region."""
     paths: Mapping[str, str]
-    """Our endpoint's name → path below the base URL."""
+    """Our endpoint's name → path below the base URL, `{model}` in it being the model. A stream goes to the path of
+    `<name>.stream` where there is one.
+
+    A request whose own endpoint is not here is translated for the first one of the same task that is.
+    """
     signing: Signing
     secret_parts: tuple[str, ...] = ("secret",)
     """What a credential consists of; empty for a provider that needs none."""
     usage: UsageRule
+    structured: Callable[[str], Structured] = always_native
+    """By the provider's own name of the model."""
+    fetches_urls: frozenset[str] = frozenset()
+    """Of `image`, `audio`, `file`: the parts that the provider itself fetches by URL; the hub fetches the others."""
+    reasoning_field: str | None = None
+    """On OpenAI's wire: the field of an assistant message under which the provider takes its thoughts back."""
     on_disconnect: Literal["cancel", "drain"]
     """What to do with a stream when the client leaves: cancel where the provider stops billing then, else read on.
 

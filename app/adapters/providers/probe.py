@@ -13,7 +13,7 @@ from msgspec import Struct
 from app.adapters.providers import failures
 from app.adapters.providers.addresses import endpoint_url
 from app.adapters.providers.demo import MODELS
-from app.adapters.providers.kinds import Kind
+from app.adapters.providers.kinds import Kind, ToSign
 from app.base.errors import AppError
 from app.base.secret import Secret
 
@@ -56,13 +56,12 @@ async def check(
         base_url = (base_url or kind.base_url or "").replace("{region}", region)
     headers: dict[str, str] = {"Accept": "application/json", **kind.extra_headers}
     try:
-        kind.signing(headers, parts)
         paths = [path for path in dict.fromkeys((kind.key_check_path, kind.models_path)) if path is not None]
         urls = [endpoint_url(kind, base_url, path) for path in paths]
         async with httpx.AsyncClient(
             timeout=_TIMEOUT, follow_redirects=False, trust_env=False, headers=headers
         ) as client:
-            answers = [await _get(client, url) for url in urls]
+            answers = [await _get(client, url, _signed(kind, parts, url, region)) for url in urls]
     except AppError as problem:
         return _no(None, problem.sentence)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
@@ -74,8 +73,14 @@ async def check(
     return _judged(kind, paths, answers, parts)
 
 
-async def _get(client: httpx.AsyncClient, url: str) -> _Answer:
-    async with client.stream("GET", url) as response:
+def _signed(kind: Kind, parts: Mapping[str, Secret], url: str, region: str | None) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    kind.signing(headers, parts, ToSign(method="GET", url=url, content=b"", region=region))
+    return headers
+
+
+async def _get(client: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> _Answer:
+    async with client.stream("GET", url, headers=headers) as response:
         body, is_cut = bytearray(), False
         async for chunk in response.aiter_bytes(64 * 1024):
             body += chunk

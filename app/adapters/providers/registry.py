@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from app.adapters.providers import demo, deviations, signing
 from app.adapters.providers.kinds import Deadlines, Kind
-from app.wire.openai.usage import ReportedCost, UsageRule
+from app.wire.rules import ReportedCost, UsageRule
 
 _LIKE_OPENAI = UsageRule(cache_in_input=True, reasoning_in_output=True)
 

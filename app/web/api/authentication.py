@@ -22,7 +22,7 @@ class Authentication:
         self._known_of: Snapshot | None = None
 
     def caller(self, headers: Mapping[bytes, bytes]) -> Caller:
-        """Whose key it is: `Authorization: Bearer …`, or `x-api-key`.
+        """Whose key it is: `Authorization: Bearer …`, `x-api-key` or `x-goog-api-key`.
 
         Raises:
             NotAuthenticated: no key, or one that opens nothing.
@@ -53,4 +53,4 @@ def _key(headers: Mapping[bytes, bytes]) -> bytes:
     if authorization:
         scheme, _, key = authorization.partition(b" ")
         return key.strip() if scheme.lower() == b"bearer" else b""
-    return headers.get(b"x-api-key", b"").strip()
+    return (headers.get(b"x-api-key") or headers.get(b"x-goog-api-key") or b"").strip()

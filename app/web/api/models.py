@@ -5,27 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from app.domain.catalog.serving import CallableModel
-from app.domain.identity.callers import Caller
 from app.gateway.admission import find_model
-from app.gateway.snapshot import Snapshot
+from app.web.api.visit import Visit
 from app.wire.openai import client
 
 
-def listed(snapshot: Snapshot, caller: Caller) -> bytes:
-    """By name, without aliases: each model once."""
-    return client.model_list(_entry(model) for model in snapshot.catalogue() if caller.may_call(model.name))
-
-
-def found(snapshot: Snapshot, caller: Caller, name: str) -> CallableModel:
+async def answer(visit: Visit) -> None:
     """
     Raises:
+        NotAuthenticated
         NotFound, NotAllowed: as for a call.
     """
-    return find_model(snapshot, caller, name)
-
-
-def shown(model: CallableModel) -> bytes:
-    return client.model_object(_entry(model))
+    caller = visit.caller()
+    snapshot = visit.gateway.snapshots.current
+    name = visit.variables.get("name")
+    if name is None:
+        # By name, without aliases: each model once.
+        models = [model for model in snapshot.catalogue() if caller.may_call(model.name)]
+        await visit.answer(client.model_list(_entry(model) for model in models))
+    else:
+        await visit.answer(client.model_object(_entry(find_model(snapshot, caller, name))))
 
 
 def _entry(model: CallableModel) -> dict[str, Any]:

@@ -8,8 +8,11 @@ from typing import Any
 import msgspec
 
 from app.base.errors import AppError
+from app.wire.openai import body
 
 _encode = msgspec.json.Encoder().encode
+
+read = body.read
 
 _TYPES = {
     400: "invalid_request_error",

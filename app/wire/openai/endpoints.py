@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from msgspec import Struct
-
-Shape = Literal["json", "multipart"]
-
-
-class Endpoint(Struct, frozen=True, kw_only=True):
-    name: str
-    path: str
-    model_types: tuple[str, ...]
-    """The types of models that can be called here."""
-    meters: tuple[str, ...]
-    """What a call consumes; a test refuses an endpoint without any."""
-    body: Shape = "json"
-    required: tuple[tuple[str, str], ...] = ()
-    """(field, JSON type) that a request must have, beside `model`."""
-    can_stream: bool = False
-    has_usage_option: bool = False
-    """Whether `stream_options.include_usage` exists, so that usage has to be asked for in streams."""
-    is_binary: bool = False
-    """Whether the answer is a file rather than JSON."""
-    may_be_text: bool = False
-    """Whether the caller can ask for plain text in place of JSON."""
-
-
-_TOKENS = ("input", "cache_read", "output", "reasoning", "audio_in", "audio_out", "requests")
+from app.wire.endpoint import CONVERSATION_METERS, CONVERSATION_TYPES, Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         name="chat.completions",
         path="/chat/completions",
-        model_types=("chat", "image", "speech"),
-        meters=_TOKENS,
+        model_types=CONVERSATION_TYPES,
+        meters=CONVERSATION_METERS,
+        task="conversation",
         required=(("messages", "array"),),
         can_stream=True,
         has_usage_option=True,
@@ -44,7 +19,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         name="completions",
         path="/completions",
         model_types=("chat",),
-        meters=_TOKENS,
+        meters=CONVERSATION_METERS,
         required=(("prompt", "string or array"),),
         can_stream=True,
         has_usage_option=True,
@@ -53,12 +28,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         name="embeddings",
         path="/embeddings",
         model_types=("embedding",),
+        task="embedding",
         meters=("input", "requests"),
         required=(("input", "string or array"),),
     ),
     Endpoint(
         name="images.generations",
         path="/images/generations",
+        task="image",
         model_types=("image",),
         meters=("input", "output", "images", "requests"),
         required=(("prompt", "string"),),
@@ -67,6 +44,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         name="images.edits",
         path="/images/edits",
+        task="image",
         model_types=("image",),
         meters=("input", "output", "images", "requests"),
         body="multipart",

@@ -12,16 +12,11 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-MAX_EVENT_BYTES = 1024 * 1024
-"""Longer events are refused, except where pictures or sound travel in them."""
-MAX_MEDIA_EVENT_BYTES = 32 * 1024 * 1024
+from app.wire.answers import MAX_EVENT_BYTES, MAX_MEDIA_EVENT_BYTES, AnswerFacts, BrokenStream
+
 _MAX_GARBAGE_EVENTS = 10
 _DONE = b"[DONE]"
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-class BrokenStream(Exception):
-    """The provider's stream cannot be followed further; the text is for the record."""
 
 
 class _Something(Struct, gc=False):
@@ -236,21 +231,6 @@ class _Answer(Struct):
     usage: Raw = Raw(b"null")
     error: Raw = Raw(b"null")
     duration: float | None = None
-
-
-class AnswerFacts(Struct, frozen=True, kw_only=True):
-    """What the record needs of an answer that came in one piece."""
-
-    upstream_id: str | None = None
-    finish_reason: str | None = None
-    usage: Raw | None = None
-    error: Raw | None = None
-    """Some providers answer 200 with an error inside."""
-    items: int = 0
-    """Pictures or vectors in `data`."""
-    seconds: float | None = None
-    """Duration of transcribed sound, where it is said outside of the usage."""
-    is_json: bool = True
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode

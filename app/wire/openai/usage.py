@@ -17,23 +17,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.base.money import NANO
 from app.base.usage import MAX_UNITS, NotAPartition, Usage
-
-
-class UsageRule(Struct, frozen=True, kw_only=True):
-    """What a provider's counts include. Nothing is assumed: each row says both."""
-
-    cache_in_input: bool
-    """Whether `prompt_tokens` contains the cached ones, read and written (OpenAI: yes)."""
-    reasoning_in_output: bool
-    """Whether `completion_tokens` contains the reasoning ones (OpenAI: yes, xAI: no)."""
-
-
-class ReportedCost(Struct, frozen=True):
-    """Where a provider writes what it will bill, as a path below `usage`, and how many of its units are one USD."""
-
-    path: tuple[str, ...]
-    units_per_usd: int
-
+from app.wire.rules import ReportedCost, UsageRule
 
 _Count = Annotated[int, Meta(ge=0, le=MAX_UNITS)] | UnsetType | None
 

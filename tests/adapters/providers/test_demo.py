@@ -19,9 +19,9 @@ import pytest
 from app.adapters.providers import demo
 from app.adapters.providers.demo_values import example
 from app.adapters.providers.registry import KINDS
-from app.wire.openai.body import Outgoing
 from app.wire.openai.endpoints import BY_PATH
 from app.wire.openai.usage import read_usage
+from app.wire.request import Outgoing
 
 WEATHER = {
     "type": "function",

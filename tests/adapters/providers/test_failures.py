@@ -15,7 +15,7 @@ from app.adapters.providers.failures import Failure
 from app.adapters.providers.registry import KINDS
 from app.base import errors
 from app.base.secret import Secret
-from app.wire.openai.tap import BrokenStream
+from app.wire.answers import BrokenStream
 
 KEY = Secret("sk-proj-4f9aQ2m8Zx7LtR1vB6nC3dE5")
 

@@ -5,7 +5,7 @@ import pytest
 
 from app.adapters.providers import deviations, signing
 from app.adapters.providers.addresses import endpoint_url
-from app.adapters.providers.kinds import Kind
+from app.adapters.providers.kinds import Kind, ToSign
 from app.adapters.providers.registry import KINDS
 from app.base.errors import BadValue
 from app.base.secret import Secret
@@ -108,6 +108,9 @@ def test_a_kind_without_a_base_url_wants_one() -> None:
         endpoint_url(KINDS["custom"], None, "/models")
 
 
+_REQUEST = ToSign(method="POST", url="https://provider.example/v1/x", content=b"{}", region=None)
+
+
 def test_each_way_of_signing_puts_its_part_where_the_provider_looks() -> None:
     secret = {"secret": Secret("s3cret"), "api_key": Secret("k3y")}
     made: dict[str, dict[str, str]] = {}
@@ -118,7 +121,7 @@ def test_each_way_of_signing_puts_its_part_where_the_provider_looks() -> None:
         ("bearer_api_key", signing.bearer_api_key),
         ("unsigned", signing.unsigned),
     ):
-        sign(made.setdefault(name, {}), secret)
+        sign(made.setdefault(name, {}), secret, _REQUEST)
     assert made == {
         "bearer": {"Authorization": "Bearer s3cret"},
         "x_api_key": {"x-api-key": "s3cret"},
@@ -131,7 +134,7 @@ def test_each_way_of_signing_puts_its_part_where_the_provider_looks() -> None:
 @pytest.mark.parametrize("parts", [{}, {"secret": Secret("")}])
 def test_a_local_server_without_a_secret_gets_no_header(parts: dict[str, Secret]) -> None:
     headers: dict[str, str] = {}
-    KINDS["ollama"].signing(headers, parts)
+    KINDS["ollama"].signing(headers, parts, _REQUEST)
     assert headers == {}
 
 

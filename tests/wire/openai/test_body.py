@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from app.base.errors import AppError, BadRequest, MediaTypeRefused
 from app.wire.openai import body
-from app.wire.openai.body import Outgoing, Request
 from app.wire.openai.endpoints import BY_PATH
+from app.wire.request import Incoming, Outgoing, Request, text_bytes
 
 CHAT = BY_PATH["/chat/completions"]
 SPEECH = BY_PATH["/audio/speech"]
@@ -22,10 +22,14 @@ TRANSCRIPTIONS = BY_PATH["/audio/transcriptions"]
 JSON = "application/json"
 
 
+def incoming(content_type: str, content: bytes) -> Incoming:
+    return Incoming(path="/", headers={b"content-type": content_type.encode("latin-1", "replace")}, body=content)
+
+
 def read(content: bytes | str | dict[str, Any], endpoint: Any = CHAT, content_type: str = JSON) -> Request:
     if isinstance(content, dict):
         content = json.dumps(content)
-    return body.read(endpoint, content_type, content.encode() if isinstance(content, str) else content)
+    return body.read(endpoint, incoming(content_type, content.encode() if isinstance(content, str) else content))
 
 
 def written(request: Request, endpoint: Any = CHAT, deviations: Any = ()) -> Outgoing:
@@ -158,14 +162,14 @@ def test_what_is_not_json_within_bounds_is_refused(content: bytes) -> None:
 def test_no_body_brings_the_reading_down(content: bytes) -> None:
     for endpoint, content_type in ((CHAT, JSON), (EDITS, "multipart/form-data; boundary=b")):
         with pytest.raises(AppError):
-            body.read(endpoint, content_type, content)
+            body.read(endpoint, incoming(content_type, content))
 
 
 @given(st.text(max_size=80))
 def test_no_content_type_brings_the_reading_down(content_type: str) -> None:
     for endpoint in (CHAT, EDITS):
         with pytest.raises(AppError):
-            body.read(endpoint, content_type.encode("utf-8", "replace").decode("latin-1"), b"{}")
+            body.read(endpoint, incoming(content_type.encode("utf-8", "replace").decode("latin-1"), b"{}"))
 
 
 @pytest.mark.parametrize(
@@ -194,10 +198,10 @@ def test_the_characters_to_be_spoken_are_counted_as_characters() -> None:
 def test_embedded_files_do_not_count_as_text() -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "QUJD" * 10_000}}
 
-    size = body.text_bytes(read({"model": "m", "messages": [{"role": "user", "content": [picture]}]}))
+    size = text_bytes(read({"model": "m", "messages": [{"role": "user", "content": [picture]}]}))
 
     assert size < 200
-    assert body.text_bytes(read({"model": "m", "messages": [{"role": "user", "content": "word " * 1000}]})) > 5000
+    assert text_bytes(read({"model": "m", "messages": [{"role": "user", "content": "word " * 1000}]})) > 5000
 
 
 BOUNDARY = "----b0undary"

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.wire.openai.tap import MAX_EVENT_BYTES, AnswerFacts, BrokenStream, StreamTap, characters_of, read_answer
+from app.wire.answers import MAX_EVENT_BYTES, AnswerFacts, BrokenStream
+from app.wire.openai.tap import StreamTap, characters_of, read_answer
 
 
 def chunk(content: str | None = None, **fields: Any) -> bytes:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from app.adapters.providers.registry import KINDS
 from app.base.usage import MAX_UNITS, NotAPartition, Usage
-from app.wire.openai.usage import ReportedCost, UsageRule, read_usage, reported_cost_nano, unmapped_keys
+from app.wire.openai.usage import read_usage, reported_cost_nano, unmapped_keys
+from app.wire.rules import ReportedCost, UsageRule
 
 TRANSCRIPTS = Path(__file__).resolve().parents[2] / "transcripts"
 OPENAI = UsageRule(cache_in_input=True, reasoning_in_output=True)
