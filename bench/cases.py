@@ -25,6 +25,47 @@ def stream(stage: Stage) -> list[Row]:
     return _compare(stage, "stream", payloads.stream())
 
 
+def across(stage: Stage) -> list[Row]:
+    """The same stream through the hub twice: passed on as it is, and translated from one format into another."""
+    if "hub" not in stage.names:
+        return []
+    scale = stage.scale
+    ways = {"pass": (payloads.stream(), payloads.CHAT_PATH), "across": (payloads.messages(), payloads.MESSAGES_PATH)}
+    loads: dict[str, list[LoadResult]] = {way: [] for way in ways}
+    cpu_us: dict[str, list[float]] = {way: [] for way in ways}
+    with stage.subjects() as subjects:
+        hub = next(subject for subject in subjects if subject.name == "hub")
+        for body, path in ways.values():
+            _warm(hub, body, scale.warm_calls, path)
+        for _ in range(scale.rounds):
+            for way, (body, path) in ways.items():
+                order = Load(
+                    target=hub.target(body, path), connections=scale.load_connections, seconds=scale.load_seconds
+                )
+                cpu_before = process.cpu_seconds(hub.pid)
+                load = client.load(order, stage.choice)
+                time.sleep(_SETTLE_SECONDS)
+                cpu_us[way].append(_per_call_us(process.cpu_seconds(hub.pid) - cpu_before, load.calls))
+                loads[way].append(load)
+        memory_mb = process.rss_mb(hub.pid)
+    passed_us = statistics.median(cpu_us["pass"])
+    return [
+        Row(
+            case=way,
+            subject="hub",
+            calls=sum(load.calls for load in loads[way]),
+            errors=sum(load.errors for load in loads[way]),
+            calls_per_second=statistics.median(load.calls / load.seconds for load in loads[way]),
+            cpu_us_per_call=statistics.median(cpu_us[way]),
+            times_passed=statistics.median(cpu_us[way]) / passed_us if way == "across" else None,
+            load_p50_ms=statistics.median(load.p50_ms for load in loads[way]),
+            load_p99_ms=statistics.median(load.p99_ms for load in loads[way]),
+            rss_mb=memory_mb,
+        )
+        for way in ways
+    ]
+
+
 def big(stage: Stage) -> list[Row]:
     """Calls with a body of 300 KB."""
     return _compare(stage, "big", payloads.big())
@@ -97,6 +138,7 @@ def cold(stage: Stage) -> list[Row]:
 CASES: dict[str, Callable[[Stage], list[Row]]] = {
     "chat": chat,
     "stream": stream,
+    "across": across,
     "big": big,
     "idle": idle,
     "soak": soak,
@@ -180,14 +222,14 @@ def _idle_row(stage: Stage, subject: Subject) -> Row:
     )
 
 
-def _warm(subject: Subject, body: bytes, calls: int) -> None:
+def _warm(subject: Subject, body: bytes, calls: int, path: str = payloads.CHAT_PATH) -> None:
     """The first calls load code, open connections and fill caches; they are nobody's usual cost.
 
     Raises:
         Broken: the subject does not answer the call; measuring refusals would flatter it.
     """
-    call_once(subject, body)
-    client.load(Load(target=subject.target(body), connections=8, calls=calls), "own")
+    call_once(subject, body, path)
+    client.load(Load(target=subject.target(body, path), connections=8, calls=calls), "own")
 
 
 def _call_until_answered(subject: Subject, deadline: float) -> None:

@@ -23,7 +23,7 @@ _POLL_SECONDS = 0.5
 _WRK_SCRIPT = """
 local file = io.open("{body_path}", "rb")
 wrk.method = "POST"
-wrk.path = "/v1/chat/completions"
+wrk.path = "{path}"
 wrk.body = file:read("*all")
 file:close()
 {headers}
@@ -101,7 +101,7 @@ def _load_by_wrk(target: Target, connections: int, seconds: int) -> LoadResult:
         pairs = (line.partition(": ") for line in target.header_lines())
         # wrk counts the body itself.
         headers = [f"wrk.headers[{_lua(name)}] = {_lua(value)}" for name, _, value in pairs if name != "Content-Length"]
-        script_path.write_text(_WRK_SCRIPT.format(body_path=body_path, headers="\n".join(headers)))
+        script_path.write_text(_WRK_SCRIPT.format(path=target.path, body_path=body_path, headers="\n".join(headers)))
         argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "--latency"]
         done = subprocess.run(
             [*argv, "-s", str(script_path), f"http://127.0.0.1:{target.port}"],

@@ -10,10 +10,11 @@ class Target(Struct, frozen=True, kw_only=True):
     port: int
     body: bytes
     headers: dict[str, str] = {}
+    path: str = "/v1/chat/completions"
 
     def request(self) -> bytes:
         """The request as it goes over the wire, keep-alive."""
-        head = ["POST /v1/chat/completions HTTP/1.1", f"Host: 127.0.0.1:{self.port}", *self.header_lines()]
+        head = [f"POST {self.path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", *self.header_lines()]
         return "\r\n".join([*head, "", ""]).encode() + self.body
 
     def header_lines(self) -> list[str]:

@@ -7,6 +7,8 @@ import json
 
 CHAT_MODEL = "bench-chat"
 SLOW_MODEL = "bench-slow"
+CHAT_PATH = "/v1/chat/completions"
+MESSAGES_PATH = "/v1/messages"
 STREAM_WRITES = 53
 """Server-sent events of a streamed answer, `[DONE]` included and the usage event (only when asked) not."""
 
@@ -33,6 +35,13 @@ def chat() -> bytes:
 def stream() -> bytes:
     """The same question, streamed. Usage is not asked for, so a hub that wants it has to ask and withhold it."""
     return _compact({"model": CHAT_MODEL, "messages": _QUESTION, "temperature": 0.2, "stream": True})
+
+
+def messages() -> bytes:
+    """The same, as a client of Anthropic asks it: the stand-in does not speak that format, so the hub translates."""
+    system, question = _QUESTION
+    said = {"system": system["content"], "messages": [question], "max_tokens": 500, "temperature": 0.2, "stream": True}
+    return _compact({"model": CHAT_MODEL, **said})
 
 
 def slow() -> bytes:

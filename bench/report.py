@@ -27,6 +27,8 @@ class Row(Struct, frozen=True, kw_only=True):
     load_p50_ms: float | None = None
     """At the many connections of the load, where calls wait for each other."""
     load_p99_ms: float | None = None
+    times_passed: float | None = None
+    """Against the same stream passed on untranslated, in the same run."""
     rss_mb: float | None = None
     rss_growth_percent: float | None = None
     rss_per_stream_kb: float | None = None
@@ -61,6 +63,7 @@ _TARGETS = [
     _Target("stream", "CPU per stream", "cpu_us_per_call", 600, "µs"),
     _Target("stream", "CPU against nginx", "ratio", 4, "×"),
     _Target("stream", "memory", "rss_mb", 130, "MB"),
+    _Target("across", "CPU against passing on", "times_passed", 3, "×"),
     _Target("soak", "memory at the end", "rss_mb", 130, "MB"),
     _Target("soak", "growth of memory", "rss_growth_percent", 5, "%"),
     _Target("cold", "start to first answer", "cold_start_seconds", 2.0, "s"),
@@ -136,6 +139,8 @@ def _more(row: Row) -> list[str]:
         said.append(f"first event +{row.added_first_byte_p50_ms:.2f} ms")
     if row.load_p99_ms is not None:
         said.append(f"under load p50 {row.load_p50_ms:.1f}, p99 {row.load_p99_ms:.1f} ms")
+    if row.times_passed is not None:
+        said.append(f"{row.times_passed:.2f}× the stream that is passed on")
     if row.gap_p99_ms is not None:
         said.append(f"gap p50 {row.gap_p50_ms:.0f}, p99 {row.gap_p99_ms:.0f}, max {row.gap_max_ms:.0f} ms")
     if row.rss_per_stream_kb is not None:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from bench import client, nginx, process
+from bench import client, nginx, payloads, process
 from bench.hub import Hub
 from bench.orders import Target
 
@@ -65,8 +65,8 @@ class Subject(Struct, frozen=True, kw_only=True):
     pid: int
     headers: dict[str, str]
 
-    def target(self, body: bytes) -> Target:
-        return Target(port=self.port, body=body, headers=self.headers)
+    def target(self, body: bytes, path: str = payloads.CHAT_PATH) -> Target:
+        return Target(port=self.port, body=body, headers=self.headers, path=path)
 
 
 class Stage:
@@ -147,7 +147,7 @@ def opened(names: list[Name], scale: Scale, choice: client.Choice, *, on_postgre
         yield Stage(folder, names, scale, upstream, choice, postgres)
 
 
-def call_once(subject: Subject, body: bytes) -> None:
+def call_once(subject: Subject, body: bytes, path: str = payloads.CHAT_PATH) -> None:
     """One call, read to its end.
 
     Raises:
@@ -156,7 +156,7 @@ def call_once(subject: Subject, body: bytes) -> None:
     headers = {"Content-Type": "application/json", **subject.headers}
     connection = http.client.HTTPConnection("127.0.0.1", subject.port, timeout=30)
     try:
-        connection.request("POST", "/v1/chat/completions", body, headers)
+        connection.request("POST", path, body, headers)
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:

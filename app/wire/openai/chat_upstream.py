@@ -285,16 +285,21 @@ def _format(output: OutputFormat) -> dict[str, Any]:
 # --- what we get
 
 
+_NULL = Raw(b"null")
+"""msgspec has no union of Raw and None."""
+
+
 class _Function(Struct, gc=False):
     name: str | None = None
-    arguments: str | Raw | None = None
+    arguments: Any = None
+    """A string, as documented; some servers (Ollama before 0.9) give the object itself."""
 
 
 class _ToolCall(Struct, gc=False):
     index: int = 0
     id: str | None = None
     function: _Function | None = None
-    extra_content: Raw | None = None
+    extra_content: Raw = _NULL
 
 
 class _Said(Struct, gc=False):
@@ -304,7 +309,7 @@ class _Said(Struct, gc=False):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    reasoning_details: Raw | None = None
+    reasoning_details: Raw = _NULL
     tool_calls: list[_ToolCall] | None = None
     images: list[Any] | None = None
 
@@ -319,8 +324,8 @@ class _Choice(Struct, gc=False):
 class _Chunk(Struct):
     id: str | None = None
     choices: list[_Choice] | None = None
-    usage: Raw | None = None
-    error: Raw | None = None
+    usage: Raw = _NULL
+    error: Raw = _NULL
 
 
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
@@ -350,14 +355,14 @@ def read_answer(content: bytes, target: Target) -> Answer:
         raise BrokenStream(f"an answer that is no chat completion ({failure})") from None
     if not whole.choices:
         if _is_there(whole.error):
-            raise ErrorInside(cast(Raw, whole.error))
+            raise ErrorInside(whole.error.copy())
         raise BrokenStream("an answer without choices")
     choice = whole.choices[0]
     parts = _parts(choice.message or _Said(), target)
     finish = _FINISHES.get(choice.finish_reason or "stop", "stop")
     if finish == "stop" and any(isinstance(part, ToolCall) for part in parts):
         finish = "tool_calls"
-    usage = whole.usage.copy() if _is_there(whole.usage) and whole.usage is not None else None
+    usage = whole.usage.copy() if _is_there(whole.usage) else None
     return Answer(parts=parts, finish=finish, upstream_id=whole.id, usage=usage)
 
 
@@ -365,7 +370,7 @@ def _parts(said: _Said, target: Target) -> tuple[Part, ...]:
     parts: list[Part] = []
     thought = said.reasoning_content or said.reasoning
     details = said.reasoning_details
-    opaque = Opaque(target.origin, bytes(details).decode()) if details is not None and _is_there(details) else None
+    opaque = Opaque(target.origin, bytes(details).decode()) if _is_there(details) else None
     if thought or opaque is not None:
         parts.append(Reasoning(text=thought or "", opaque=opaque))
     text = _text_of(said.content)
@@ -390,17 +395,13 @@ def _text_of(content: str | list[Any] | None) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _arguments(arguments: str | Raw | None) -> str:
-    """A string, as documented; some servers (Ollama before 0.9) give the object itself."""
+def _arguments(arguments: Any) -> str:
     if arguments is None or isinstance(arguments, str):
         return arguments or ""
-    decoded: Any = msgspec.json.decode(arguments)
-    return decoded if isinstance(decoded, str) else bytes(arguments).decode()
+    return _encode(arguments).decode()
 
 
 def _opaque_of(call: _ToolCall) -> Opaque | None:
-    if call.extra_content is None:
-        return None
     decoded: Any = msgspec.json.decode(call.extra_content)
     google = cast(dict[str, Any], decoded).get("google") if isinstance(decoded, dict) else None
     signature = cast(dict[str, Any], google).get("thought_signature") if isinstance(google, dict) else None
@@ -420,8 +421,8 @@ def _image(entry: Any) -> Image | None:
     return Image(source=Source(url=url))
 
 
-def _is_there(raw: Raw | None) -> bool:
-    return raw is not None and bytes(raw) != b"null"
+def _is_there(raw: Raw) -> bool:
+    return bytes(raw) != b"null"
 
 
 class StreamReader:
@@ -463,12 +464,12 @@ class StreamReader:
             chunk = _decode_chunk(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
             raise BrokenStream(f"an event that is no chunk ({failure})") from None
-        if chunk.error is not None and _is_there(chunk.error):
+        if _is_there(chunk.error):
             self.error = chunk.error.copy()
             return
         self.has_begun = True
         self.upstream_id = self.upstream_id or chunk.id
-        if chunk.usage is not None and _is_there(chunk.usage):
+        if _is_there(chunk.usage):
             # Cumulative where it comes more than once.
             self.usage = chunk.usage.copy()
         for choice in chunk.choices or ():
@@ -491,7 +492,7 @@ class StreamReader:
         if thought:
             self._is_thinking = True
             events.append(ReasoningDelta(thought))
-        if said.reasoning_details is not None and _is_there(said.reasoning_details):
+        if _is_there(said.reasoning_details):
             decoded: Any = msgspec.json.decode(said.reasoning_details)
             self._details += cast(list[Any], decoded) if isinstance(decoded, list) else []
             self._is_thinking = True
