@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-Shape = Literal["json", "multipart"]
+Shape = Literal["json", "multipart", "either"]
 Task = Literal["conversation", "embedding", "image", "video"]
 
 

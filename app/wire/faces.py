@@ -87,6 +87,8 @@ class Target(Struct, frozen=True, kw_only=True):
     deviations: tuple[Deviation, ...] = ()
     reasoning_field: str | None = None
     """OpenAI's wire has no word for thoughts; some providers take them back under one of their own."""
+    efforts: tuple[str, ...] | None = None
+    """The words for an effort that the model knows; empty where its thinking cannot be set, None where nobody knows."""
     call_id: str
     """Ours; for ids that the provider does not give."""
 
@@ -95,14 +97,18 @@ class StreamReader(Protocol):
     """Reads one stream of a provider."""
 
     upstream_id: str | None
-    usage: Raw | None
-    """The report, complete once the stream is."""
+
     error: Raw | None
     """An error event's JSON value; nothing after it is read."""
     has_begun: bool
     """Whether an event of the answer has come, rather than comments alone."""
     is_complete: bool
     """Whether the provider said that this was all."""
+
+    @property
+    def usage(self) -> Raw | None:
+        """The report, complete once the stream is."""
+        ...
 
     def feed(self, chunk: bytes) -> list[Event]:
         """

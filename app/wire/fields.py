@@ -1,6 +1,6 @@
 """Reads a client's JSON object field by field, says what is wrong with the path, and remembers what nobody took.
 
-What is left when all readers are done (`rest`) is what the hub has no place for: it is reported, never lost silently.
+What is left when all readers are done (`done`) is what the hub has no place for: it is reported, never lost silently.
 `null` and absent are the same, as every vendor here treats them.
 """
 
@@ -144,6 +144,10 @@ class Fields:
         """Known, and without meaning for anybody but the client itself."""
         for name in names:
             self._values.pop(name, None)
+
+    def rest(self) -> dict[str, Raw]:
+        """What nobody took so far, as JSON again; it stays where it is."""
+        return {name: Raw(msgspec.json.encode(value)) for name, value in self._values.items() if value is not None}
 
     def done(self) -> None:
         """Everything known has been taken: what is left is reported."""

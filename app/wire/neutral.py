@@ -249,6 +249,10 @@ class Conversation(Struct, kw_only=True):
     """Our name of a setting (`max_tokens`) → its path in the client's document; only of those that stood there."""
     unread: tuple[str, ...] = ()
     """Paths of what stood in the document and has no place in here."""
+    extras: Mapping[str, Raw] = {}
+    """Settings that the hub has no word for, as the client wrote them: a provider of the same format may know them."""
+    emulated: tuple[tuple[str, str], ...] = ()
+    """(path, how) of what stands in here in another way than it was asked."""
 
     def at(self, setting: str) -> str:
         """Where the client wrote a setting, for a note or an error."""
@@ -357,6 +361,10 @@ class Reply(Struct, frozen=True, kw_only=True):
     """Seconds since 1970."""
     wants_usage: bool
     """Chat completions report usage in a stream only when asked."""
+    asked: Mapping[str, Raw] = {}
+    """The fields of the request, for formats whose answers repeat them."""
+    form: str = ""
+    """As in `Request`."""
 
 
 class Reported(Struct, frozen=True):

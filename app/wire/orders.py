@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Raw, Struct
@@ -35,25 +36,43 @@ class ImageOrder(Struct, frozen=True, kw_only=True):
     """Both or none, in pixels."""
     aspect: str | None = None
     """`16:9`, where the client says a shape in place of a size."""
+    resolution: str | None = None
+    """`1K`, `2K`, `4K`, where the client says how fine it should be in place of a size."""
     quality: str | None = None
     style: str | None = None
     background: str | None = None
     media_type: str | None = None
     """`image/png`, as wanted."""
+    compression: int | None = None
+    """Of JPEG and WebP, 0 to 100."""
+    moderation: str | None = None
     negative_prompt: str | None = None
     seed: int | None = None
     images: tuple[Source, ...] = ()
     """Pictures to start from."""
     mask: Source | None = None
+    """Where the first of them may be changed: OpenAI's kind, transparent there."""
     delivery: Literal["url", "inline"] | None = None
     """How the client wants to get them; None: as its format does by default."""
+    is_streamed: bool = False
+    """Whether the client waits for events; what is drawn comes as the last one."""
     user: str | None = None
+    places: Mapping[str, str] = {}
+    """Our name of a setting (`width`) → its path in the client's document; only of those that stood there."""
+    extras: Mapping[str, Raw] = {}
+    """Fields that the hub has no word for, as the client wrote them: a provider of the same format may know them."""
     unread: tuple[str, ...] = ()
+    """The paths of `extras`, and of what is lost wherever the order goes."""
+
+    def at(self, setting: str) -> str:
+        """Where the client wrote a setting, for a note or an error."""
+        return self.places.get(setting, setting)
 
 
 class Picture(Struct, frozen=True, kw_only=True):
     source: Source
     revised_prompt: str | None = None
+    """What the provider made of the prompt before it drew."""
 
 
 class Pictures(Struct, frozen=True, kw_only=True):

@@ -81,6 +81,10 @@ class Request(Struct, kw_only=True):
     """Of the text to be spoken, where characters are metered."""
     headers: Mapping[str, str] = {}
     """Of the client's own, those that go on to a provider of the same format (`anthropic-beta`)."""
+    form: str = ""
+    """Which form of answer the client understands, where its format has several: the format's own word."""
+    recalled: int = 0
+    """How many items of earlier turns the hub has put before the client's own."""
 
 
 class Outgoing(Struct, frozen=True):

@@ -7,6 +7,8 @@ out as the answer's text; or the schema stands in the prompt (with JSON mode whe
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -121,6 +123,54 @@ class Unfolding:
                 return event
 
 
+class Unfencing:
+    """Leaves the code fence out of a stream whose text has to be JSON: its first line, and its last."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._is_fenced: bool | None = None
+        """None: not enough has come to tell."""
+
+    def __call__(self, events: list[Event]) -> list[Event]:
+        return [changed for event in events for changed in self._one(event)]
+
+    def _one(self, event: Event) -> list[Event]:
+        match event:
+            case TextDelta():
+                text = self._pass(event.text)
+                return [TextDelta(text)] if text else []
+            case Finished():
+                rest, self._held = self._held, ""
+                rest = _LAST_FENCE.sub("", rest) if self._is_fenced else rest
+                return [TextDelta(rest), event] if rest else [event]
+            case _:
+                return [event]
+
+    def _pass(self, text: str) -> str:
+        if self._is_fenced is False:
+            return text
+        self._held += text
+        if self._is_fenced is None:
+            begun = self._held.lstrip()
+            if "```".startswith(begun[:3]) and (len(begun) < 3 or "\n" not in begun):
+                return ""
+            self._is_fenced = begun.startswith("```")
+            self._held = begun.partition("\n")[2] if self._is_fenced else self._held
+        # What could be the closing fence waits for what comes after it.
+        end = _LAST_FENCE.search(self._held) if self._is_fenced else None
+        cut = end.start() if end is not None else len(self._held)
+        said, self._held = self._held[:cut], self._held[cut:]
+        return said
+
+
+def change(way: Way, forced_tool: str | None) -> Callable[[list[Event]], list[Event]] | None:
+    """What has to be done to the events of a stream."""
+    if forced_tool is not None:
+        return Unfolding(forced_tool)
+    return None if way == "native" else Unfencing()
+
+
+_LAST_FENCE = re.compile(r"\s*`{0,3}\s*\Z")
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.S)
 
 
@@ -128,6 +178,17 @@ def without_fence(text: str) -> str:
     """A JSON answer without the code fence that models like to put around it."""
     found = _FENCE.match(text)
     return found[1] if found is not None else text
+
+
+def check(schema: Raw, path: str) -> None:
+    """
+    Raises:
+        BadRequest: the schema is none, or names another one far away; `param` is `path`.
+    """
+    try:
+        _validator(bytes(schema))
+    except BadRequest as error:
+        raise BadRequest(error.sentence, param=path) from None
 
 
 def problem(text: str, schema: Raw) -> AppError | None:
@@ -144,17 +205,21 @@ def problem(text: str, schema: Raw) -> AppError | None:
 
 
 def _first_error(value: Any, schema: Raw) -> tuple[str, str] | None:
+    for found in _validator(bytes(schema)).iter_errors(value):
+        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in found.instance_path)
+        return found.message[:300], f"${path}"
+    return None
+
+
+@lru_cache(maxsize=64)
+def _validator(schema: bytes) -> Any:
     # Loaded when the first answer is checked: few hubs need it, and it is large.
     import jsonschema_rs
 
     try:
-        validator = jsonschema_rs.validator_for(msgspec.json.decode(schema), retriever=_nothing_remote)
-    except (jsonschema_rs.ValidationError, ValueError) as failure:
+        return jsonschema_rs.validator_for(msgspec.json.decode(schema), retriever=_nothing_remote)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as failure:
         raise BadRequest(f"The schema of the answer is not valid: {str(failure).splitlines()[0]}.") from None
-    for found in validator.iter_errors(value):
-        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in found.instance_path)
-        return found.message[:300], f"${path}"
-    return None
 
 
 def _nothing_remote(uri: str) -> Any:

@@ -15,6 +15,7 @@ from app.base.usage import Usage
 from app.wire import neutral
 from app.wire.faces import StreamReader, StreamWriter
 from app.wire.neutral import (
+    Answer,
     Event,
     Finish,
     Finished,
@@ -22,7 +23,9 @@ from app.wire.neutral import (
     Reasoning,
     ReasoningDelta,
     ReasoningEnd,
+    Refusal,
     RefusalDelta,
+    Text,
     TextDelta,
     ToolCall,
     ToolCallDelta,
@@ -145,6 +148,20 @@ class Translation:
             case _:
                 pass
         self._gathered.add(event)
+
+
+def characters_of(answer: Answer) -> int:
+    """Of text, reasoning and tool arguments in an answer that came in one piece, for an estimate of its usage."""
+    count = 0
+    for part in answer.parts:
+        match part:
+            case Text() | Reasoning() | Refusal():
+                count += len(part.text)
+            case ToolCall():
+                count += len(bytes(part.arguments))
+            case _:
+                pass
+    return count
 
 
 class Gathered:

@@ -39,6 +39,12 @@ from app.wire.request import (
 _MAX_PARTS = 64
 _MAX_BOUNDARY = 70
 
+_KEPT_HEADERS = (
+    (b"http-referer", "HTTP-Referer"),
+    (b"x-title", "X-Title"),
+    (b"x-openrouter-title", "X-OpenRouter-Title"),
+)
+
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -56,6 +62,8 @@ def read(endpoint: Endpoint, incoming: Incoming) -> Request:
     if endpoint.body == "json":
         return _read_json(endpoint, incoming)
     kind, options_ = _media_type(incoming.content_type)
+    if endpoint.body == "either" and not kind.lower().startswith("multipart/"):
+        return _read_json(endpoint, incoming)
     if kind.lower() != "multipart/form-data":
         raise MediaTypeRefused(
             f'Send this request as multipart/form-data, not as "{kind or "nothing"}" (header Content-Type).'
@@ -80,7 +88,7 @@ def write(request: Request, endpoint: Endpoint, upstream_model: str, deviations:
         asked = options(document, "stream_options") or {}
         asked["include_usage"] = Raw(b"true")
         document["stream_options"] = Raw(_encode(asked))
-    return Outgoing("application/json", write_document(document, deviations))
+    return Outgoing("application/json", write_document(document, deviations), headers=request.headers)
 
 
 def _read_json(endpoint: Endpoint, incoming: Incoming) -> Request:
@@ -93,10 +101,17 @@ def _read_json(endpoint: Endpoint, incoming: Incoming) -> Request:
         wants_usage=endpoint.has_usage_option and _wants_usage(document),
         size=len(incoming.body),
         document=document,
+        headers=_kept_headers(incoming),
     )
     if "characters" in endpoint.meters:
         request.characters = len(_decode_text(document["input"]))
     return request
+
+
+def _kept_headers(incoming: Incoming) -> dict[str, str]:
+    """By which an app names itself to OpenRouter: https://openrouter.ai/docs/app-attribution"""
+    given = incoming.headers
+    return {shown: given[name].decode("latin-1") for name, shown in _KEPT_HEADERS if name in given}
 
 
 def _is_streamed(endpoint: Endpoint, document: Document) -> bool:

@@ -8,31 +8,14 @@ from typing import Any
 import msgspec
 
 from app.base.errors import AppError
+from app.wire import openai_errors
 from app.wire.openai import body
 
 _encode = msgspec.json.Encoder().encode
 
 read = body.read
 
-_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "insufficient_quota",
-    403: "permission_error",
-    404: "invalid_request_error",
-    405: "invalid_request_error",
-    409: "conflict_error",
-    413: "invalid_request_error",
-    415: "invalid_request_error",
-    422: "invalid_request_error",
-    429: "rate_limit_error",
-}
-_SERVER_ERROR = "server_error"
-
-
-def error_body(error: AppError, call_id: str | None) -> bytes:
-    """`{"error": {"message", "type", "param", "code", …}}`, with whose turn it is to act and the call's id."""
-    return _encode({"error": _fields(error, call_id)})
+error_body = openai_errors.error_body
 
 
 def error_event(error: AppError, call_id: str | None) -> bytes:
@@ -57,16 +40,3 @@ def model_list(entries: Iterable[dict[str, Any]]) -> bytes:
 
 def model_object(entry: dict[str, Any]) -> bytes:
     return _encode(entry)
-
-
-def _fields(error: AppError, call_id: str | None) -> dict[str, Any]:
-    return {
-        "message": error.sentence
-        if call_id is None or error.http_status < 500
-        else f"{error.sentence} (call {call_id})",
-        "type": _TYPES.get(error.http_status, _SERVER_ERROR if error.http_status >= 500 else "invalid_request_error"),
-        "param": error.param,
-        "code": error.code,
-        "owner": error.owner,
-        "call_id": call_id,
-    }

@@ -52,6 +52,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         can_stream=True,
     ),
     Endpoint(
+        name="videos",
+        path="/videos",
+        task="video",
+        model_types=("video",),
+        meters=("output", "seconds", "requests"),
+        body="either",
+        required=(("prompt", "string"),),
+    ),
+    Endpoint(
         name="audio.speech",
         path="/audio/speech",
         model_types=("speech",),
