@@ -1,0 +1,1 @@
+"""A strict stand-in for the Gemini API over real HTTP on 127.0.0.1."""
