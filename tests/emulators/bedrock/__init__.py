@@ -1,0 +1,1 @@
+"""A strict stand-in for Amazon Bedrock over real HTTP: see `upstream.py`."""
