@@ -35,6 +35,11 @@ def record(notes: Sequence[Note]) -> str | None:
     return msgspec.json.encode(notes).decode() if notes else None
 
 
+def from_record(text: str | None) -> tuple[Note, ...]:
+    """The notes of a call's row."""
+    return msgspec.json.decode(text, type=tuple[Note, ...]) if text else ()
+
+
 def _quoted(path: str) -> str:
     text = "".join(c if " " <= c <= "~" else "?" for c in path[:200])
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
