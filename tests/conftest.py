@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
+import hypothesis
 import pytest
 
 from tests.throwaway_postgres import ThrowawayPostgres
@@ -23,6 +24,10 @@ from tests.throwaway_postgres import ThrowawayPostgres
 DatabaseKind = Literal["sqlite", "postgresql"]
 
 ROOT = Path(__file__).resolve().parent.parent
+# A busy machine is no fault of an example.
+hypothesis.settings.register_profile("hub", deadline=None)
+hypothesis.settings.load_profile("hub")
+
 _KINDS: tuple[DatabaseKind, ...] = ("sqlite", "postgresql")
 _TEMPLATE = "migrated"
 

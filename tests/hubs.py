@@ -181,7 +181,8 @@ async def running_hub(environ: Mapping[str, str], file: Json) -> AsyncIterator[R
     settings = read_settings(environ)
     await apply_file(settings, file)
     app = create_app(settings)
-    listening = socket.socket()
+    # asyncio sends small pieces at once (TCP_NODELAY) only where the socket names its protocol; else each waits 40 ms.
+    listening = socket.socket(proto=socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         app, http="httptools", ws="none", lifespan="on", log_config=None, server_header=False, date_header=False
@@ -216,6 +217,22 @@ def said(text: str) -> str:
     """What the model said in a stream, up to its end."""
     pieces = [json.loads(data) for data in events(text) if data != "[DONE]"]
     return "".join(choice["delta"].get("content") or "" for piece in pieces for choice in piece.get("choices", ()))
+
+
+def streamed_message(text: str) -> Json:
+    """A streamed chat as the message that it would have been, as far as OpenAI's format has names for it."""
+    message: Json = {"role": "assistant", "content": "", "tool_calls": []}
+    for data in events(text):
+        for choice in [] if data == "[DONE]" else json.loads(data)["choices"]:
+            message["content"] += choice["delta"].get("content") or ""
+            for piece in choice["delta"].get("tool_calls") or ():
+                if piece["index"] == len(message["tool_calls"]):
+                    empty = {"id": piece["id"], "type": "function", "function": {"name": "", "arguments": ""}}
+                    message["tool_calls"].append(empty)
+                function = message["tool_calls"][piece["index"]]["function"]
+                for name in ("name", "arguments"):
+                    function[name] += piece["function"].get(name) or ""
+    return message
 
 
 TWELVE = " ".join(map(str, range(1, 13)))

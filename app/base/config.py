@@ -46,6 +46,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_format: LogFormat
     log_level: str
     max_body_bytes: int
+    fetch_private_addresses: bool
+    """Whether URLs in requests may lead to this machine and to private networks: for development."""
+    files_url: str
+    """`s3://bucket/prefix` for the files that models make; `""` is a folder in the data folder."""
+    files_keep_days: int
+    """How long such a file, and the links to it, last."""
     max_in_flight: int
     """Calls at one time in one process; more are answered 503 with Retry-After."""
     shutdown_grace_seconds: float
@@ -98,6 +104,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ),
         log_level=reader.pattern("HUB_LOG_LEVEL", "info", "debug|info|warning|error", "debug, info, warning or error"),
         max_body_bytes=reader.number("HUB_MAX_BODY_BYTES", 32 * MEBIBYTE, low=1024, high=1024 * MEBIBYTE),
+        fetch_private_addresses=reader.flag("HUB_FETCH_PRIVATE_ADDRESSES"),
+        files_url=reader.pattern(
+            "HUB_FILES_URL", "", r"(s3://[A-Za-z0-9._-]+(/[^\s]*)?)?", "an address such as s3://bucket/prefix"
+        ),
+        files_keep_days=reader.number("HUB_FILES_KEEP_DAYS", 7, low=1, high=3650),
         max_in_flight=reader.number("HUB_MAX_IN_FLIGHT", 2000, low=1, high=100_000),
         shutdown_grace_seconds=reader.seconds("HUB_SHUTDOWN_GRACE_SECONDS", 30.0),
         interrupt_grace_seconds=reader.seconds("HUB_INTERRUPT_GRACE_SECONDS", 1.4 if is_blocklet else 5.0),
@@ -126,6 +137,10 @@ class _Reader:
         if not re.fullmatch(pattern, text):
             raise BadValue(f'{name} is "{text}"; it must be {wanted}.', param=name)
         return text
+
+    def flag(self, name: str) -> bool:
+        """Off where nothing is said."""
+        return self.pattern(name, "0", "0|1", "0 or 1") == "1"
 
     def number(self, name: str, default: int | str, *, low: int, high: int) -> int:
         return self._between(name, self.text(name, str(default)), int, low, high)

@@ -1,7 +1,7 @@
 """What can go wrong that a caller causes or must know of.
 
     AppError
-    ├── BadValue 400 · BadRequest 400 · MediaTypeRefused 415 · BodyTooLarge 413
+    ├── BadValue 400 · BadRequest 400 (NotExpressible) · MediaTypeRefused 415 · BodyTooLarge 413
     ├── NotAuthenticated 401 · NotAllowed 403 · NotFound 404 · WrongMethod 405
     ├── Conflict 409 · IdempotencyMismatch 422
     ├── Busy 503 (the hub itself: full, draining, its database does not answer)
@@ -49,6 +49,12 @@ class BadRequest(AppError):
     """A model call that we refuse before anybody is asked; `param` names the field."""
 
     status, code, owner = 400, "invalid_request", "you"
+
+
+class NotExpressible(BadRequest):
+    """One provider cannot be told what the caller asks; another one may. `param` is the path."""
+
+    code = "not_expressible"
 
 
 class MediaTypeRefused(AppError):

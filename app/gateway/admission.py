@@ -55,8 +55,9 @@ def check_endpoint(model: CallableModel, endpoint: Endpoint) -> None:
         BadRequest: a model of this type is not called at this endpoint.
     """
     if model.type not in endpoint.model_types:
+        path = endpoint.path if endpoint.path.startswith("/api/") else f"/v1{endpoint.path}"
         raise BadRequest(
-            f"{model.name} is a model of type {model.type}; it cannot be called at /v1{endpoint.path}.",
+            f"{model.name} is a model of type {model.type}; it cannot be called at {path}.",
             param="model",
             code="wrong_model_type",
         )

@@ -19,10 +19,10 @@ from app.base.clock import now_us
 from app.base.errors import AppError, ProviderRefused
 from app.base.secret import Secret
 from app.domain.calls.recorder import Tried
-from app.gateway import passages
 from app.gateway.course import Course
 from app.gateway.health import EVERY_MODEL
-from app.gateway.passages import Passage
+from app.gateway.passages import preparing
+from app.gateway.passages.passage import Passage
 from app.gateway.routing import Candidate
 from app.wire.answers import AnswerFacts, BrokenStream, ErrorInside
 from app.wire.faces import Tap
@@ -43,6 +43,7 @@ class Whole(Struct, frozen=True):
     count_characters: Callable[[], int]
     """Of text in it, should its usage have to be estimated."""
     facts: AnswerFacts
+    passage: Passage
     problem: AppError | None = None
     """What is wrong with an answer that was made, and is billed, all the same."""
 
@@ -74,7 +75,7 @@ async def ask(course: Course, candidate: Candidate) -> Whole | Pieces | Failure:
     begun: Whole | Pieces | None = None
     try:
         with course.upstream:
-            passage = await passages.prepare(course, candidate)
+            passage: Passage = await preparing.prepare(course, candidate)
             course.notes = passage.notes
             answer = await _post(course, candidate, passage)
             if answer.status >= 300:
@@ -174,7 +175,7 @@ async def _read_whole(
     content: bytes,
 ) -> Whole | Failure:
     if not content_type.lower().startswith("application/json"):
-        return Whole(answer.status, content_type, content, lambda: len(content), AnswerFacts(is_json=False))
+        return Whole(answer.status, content_type, content, lambda: len(content), AnswerFacts(is_json=False), passage)
     try:
         whole = await passage.whole(content)
     except ErrorInside as inside:
@@ -190,6 +191,7 @@ async def _read_whole(
         whole.content,
         lambda: passage.characters_of(content),
         facts,
+        passage,
         whole.problem,
     )
 

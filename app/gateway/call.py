@@ -18,15 +18,17 @@ from time import monotonic
 import structlog
 
 from app.adapters.providers.failures import Failure
-from app.base.errors import AppError, Busy
-from app.base.writer import AlreadyThere, Posting
+from app.base.errors import AppError, Busy, NotExpressible
+from app.base.writer import AlreadyThere, Posting, Refused, Step
 from app.domain.calls import recorder
 from app.domain.calls.idempotency import Claim
 from app.domain.calls.recorder import Beginning
-from app.gateway import attempt, relay, repeats, settlement
+from app.gateway import attempt, generations, relay, repeats, response_store, settlement, signatures
 from app.gateway.attempt import Pieces, Whole
 from app.gateway.course import Course
 from app.gateway.deadline import CLIENT_STALL_SECONDS
+from app.gateway.passages.generated import Generated
+from app.gateway.passages.passage import Passage
 from app.gateway.repeats import Repeated
 
 BEGIN_SECONDS = 5.0
@@ -47,7 +49,9 @@ async def carry(course: Course) -> None:
             await _answer_again(course, repeated)
             return
         begun = await _ask(course)
-        if isinstance(begun, Whole):
+        if isinstance(begun, Whole) and isinstance(begun.passage, Generated):
+            await _hand_over(course, claim, begun, begun.passage)
+        elif isinstance(begun, Whole):
             await _end_whole(course, claim, begun)
         else:
             await _end_pieces(course, claim, begun)
@@ -86,7 +90,8 @@ async def _begin(course: Course, claim: Claim | None) -> Repeated | None:
         started_us=course.started_us,
     )
     claiming = repeats.claim_steps(claim, course) if claim is not None else []
-    posting = course.shared.writer.post(recorder.begin(beginning), *claiming)
+    generating = generations.begin_steps(course) if request.endpoint.task == "video" else []
+    posting = course.shared.writer.post(recorder.begin(beginning), *claiming, *generating)
     course.is_begun = True
     if not await posting.ended_within(BEGIN_SECONDS):
         posting.is_withdrawn = True
@@ -116,21 +121,36 @@ async def _ask(course: Course) -> Whole | Pieces:
 
     Raises:
         ProviderError: nobody could be asked, or what the last one said.
+        NotExpressible: none of those who could be asked can be told what the caller wants.
     """
+    await response_store.recall(course)
     endpoint, is_streamed = course.request.endpoint, course.request.body.is_streamed
     last: Failure | None = None
-    for candidate in course.shared.router.candidates(course.model, endpoint):
+    refusal: NotExpressible | None = None
+    unfit: set[str] = set()
+    """Routes whose provider cannot be told what the caller asks, whichever credential it comes with."""
+    preferred = await signatures.preferred_credential(course)
+    for candidate in course.shared.router.candidates(course.model, endpoint, preferred):
+        if candidate.route.id in unfit:
+            continue
         course.candidate = candidate
         if course.asked_at is None:
             course.asked_at = monotonic()
         course.deadline.ask(candidate.route.source.kind.deadlines, is_streamed=is_streamed)
-        result = await attempt.ask(course, candidate)
+        try:
+            result = await attempt.ask(course, candidate)
+        except NotExpressible as reason:
+            refusal = refusal or reason
+            unfit.add(candidate.route.id)
+            continue
         if not isinstance(result, Failure):
             return result
         last = result
         if not last.is_retryable or len(course.attempts) >= MAX_ATTEMPTS or course.is_client_gone:
             break
-    raise last.error if last is not None else course.shared.router.why_none(course.model, endpoint)
+    if last is not None:
+        raise last.error
+    raise refusal or course.shared.router.why_none(course.model, endpoint)
 
 
 async def _end_whole(course: Course, claim: Claim | None, whole: Whole) -> None:
@@ -146,14 +166,45 @@ async def _end_whole(course: Course, claim: Claim | None, whole: Whole) -> None:
     if course.caller.keep_content_days > 0:
         outcome.kept = whole.content[: relay.MAX_KEPT_BYTES]
     course.http_status = whole.status
-    await _durable(_settle(course, claim, (whole.status, whole.content_type, whole.content)))
+    answer = whole.status, whole.content_type, whole.content
+    await _durable(_settle(course, claim, answer, _kept(course, whole.passage)))
     headers = [*course.headers(), (b"content-type", whole.content_type.encode("latin-1", "replace"))]
     await course.door.answer(whole.status, headers, whole.content)
 
 
+async def _hand_over(course: Course, claim: Claim | None, whole: Whole, passage: Generated) -> None:
+    """A provider has taken the order: from here on the call belongs to its job (`generations.py`).
+
+    Raises:
+        Busy: the database refused it. The provider works at something that nobody will ask for.
+    """
+    course.http_status = 200
+    course.is_settled = True
+    course.deadline.close()
+    answer = 200, whole.content_type, whole.content
+    # The answer of an order that waits is the video, which is too large to be kept for a repeat.
+    repeatable = [] if claim is None else repeats.end_steps(claim, course, None if passage.client.waits else answer)
+    posting = course.shared.writer.post(*generations.accept_steps(course, passage, 200), *repeatable, must_take=True)
+    await posting.ended_within(BEGIN_SECONDS)
+    # Refused is a commit whose answer was lost and that was tried again.
+    if posting.failure is not None and not isinstance(posting.failure, Refused):
+        course.is_settled = False
+        raise Busy("The hub's database refused the call. Try again in a moment.", code="database_error")
+    content = whole.content
+    if passage.client.waits:
+        try:
+            with course.waiting:
+                content = await generations.waited_for(course, passage)
+        except AppError as error:
+            # The call is its job's, which has ended it or goes on; this is only what its client hears.
+            await _answer_error(course, error)
+            return
+    await course.door.answer(200, [*course.headers(), (b"content-type", whole.content_type.encode())], content)
+
+
 async def _end_pieces(course: Course, claim: Claim | None, pieces: Pieces) -> None:
     tail = await relay.relay(course, pieces)
-    await _durable(_settle(course, claim, None))
+    await _durable(_settle(course, claim, None, _kept(course, pieces.passage)))
     with contextlib.suppress(TimeoutError):  # a client that takes nothing more is left, see `Gateway.carry`
         async with asyncio.timeout(CLIENT_STALL_SECONDS):
             await course.door.end(tail)
@@ -179,6 +230,11 @@ async def _fail(course: Course, claim: Claim | None, error: AppError) -> None:
         has_place = course.request.body.is_streamed and not course.is_client_gone
         await door.break_off(door.error_event(error, course.id) if has_place else None)
         return
+    await _answer_error(course, error)
+
+
+async def _answer_error(course: Course, error: AppError) -> None:
+    door = course.door
     # A call without a row has no number that anybody could look up.
     call_id = course.id if course.is_begun else None
     headers = [*(course.headers() if course.is_begun else ()), (b"content-type", b"application/json")]
@@ -198,8 +254,22 @@ async def _answer_again(course: Course, repeated: Repeated) -> None:
     await course.door.answer(repeated.http_status, headers, repeated.content)
 
 
-def _settle(course: Course, claim: Claim | None, answer: tuple[int, str, bytes] | None) -> Posting:
-    return settlement.settle(course, repeats.end_steps(claim, course, answer) if claim is not None else [])
+def _settle(
+    course: Course, claim: Claim | None, answer: tuple[int, str, bytes] | None, kept: list[Step] | None = None
+) -> Posting:
+    """`kept` is what a success leaves behind for the calls after it."""
+    repeatable = repeats.end_steps(claim, course, answer) if claim is not None else []
+    given_up = generations.give_up_steps(course) if course.request.endpoint.task == "video" else []
+    return settlement.settle(course, [*repeatable, *(kept or []), *given_up])
+
+
+def _kept(course: Course, passage: Passage) -> list[Step]:
+    """What later turns need of the answer."""
+    try:
+        return passage.keeps()
+    except Exception:  # a turn that is not kept is a lesser evil than a call that is not settled
+        _log.exception("turn.not_kept", call=course.id)
+        return []
 
 
 async def _durable(posting: Posting) -> None:

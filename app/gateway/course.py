@@ -6,7 +6,8 @@ The parts of the walk (`attempt`, `relay`, `settlement`) read it and note in it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
 from time import monotonic
 from typing import Literal
 
@@ -24,7 +25,7 @@ from app.gateway.door import Door
 from app.gateway.request import CallRequest
 from app.gateway.routing import Candidate
 from app.gateway.shared import Shared
-from app.wire.neutral import Conversation
+from app.wire.neutral import Audio, Conversation, File, Image, Source
 from app.wire.notes import Note
 
 DRAIN_SECONDS = 60.0
@@ -52,6 +53,16 @@ class Outcome(Struct):
     """The answer, for teams that keep contents and for Idempotency-Keys."""
 
 
+class Turn(Struct, frozen=True):
+    """A call of the Responses API, as far as the next one may need it."""
+
+    own: Raw
+    """What the caller sent as `input`."""
+    previous: bytes | None
+    """The digest of the turn before, see `response_store`."""
+    is_kept: bool
+
+
 class Course:
     def __init__(self, shared: Shared, caller: Caller, model: CallableModel, request: CallRequest, door: Door) -> None:
         self.id = new_id()
@@ -69,6 +80,10 @@ class Course:
         self.first_byte_at: float | None = None
         self.conversation: Conversation | None = None
         """What the caller says, once a provider of another format is asked."""
+        self.fetched: dict[tuple[str, type[Image | Audio | File], bool], Source] = {}
+        """What the hub fetched for parts that are named by a URL: see `inlining`."""
+        self.turn: Turn | None = None
+        """Of a call of the Responses API: what the next one may need of it."""
         self.notes: tuple[Note, ...] = ()
         """What the provider asked last could not be told as it was asked."""
         self.outcome = Outcome()
@@ -80,6 +95,8 @@ class Course:
         """Whether its row is written, or may be."""
         self.is_settled = False
         self.is_client_gone = False
+        self.is_waiting = False
+        """Whether the call has been handed over to its job, and this one only waits for the job's end."""
         self.stop_reason: Stop | None = None
         self.task: asyncio.Task[None] | None = None
         self.loop = asyncio.get_running_loop()
@@ -92,8 +109,20 @@ class Course:
         """`with course.upstream:` is the part that may be stopped."""
         return Upstream(self)
 
+    @property
+    @contextlib.contextmanager
+    def waiting(self) -> Generator[None]:
+        """`with course.waiting:` is ended by the client's leaving and by a shutdown; the job goes on."""
+        self.is_waiting = True
+        try:
+            yield
+        finally:
+            self.is_waiting = False
+
     def client_left(self) -> None:
         """The client's connection is closed, or it has its whole answer."""
+        if self.is_waiting and self.task is not None:
+            self.task.cancel()
         if self.is_settled or self.is_client_gone:
             return
         self.is_client_gone = True
@@ -107,6 +136,8 @@ class Course:
 
     def stop(self, reason: Stop) -> None:
         """End the upstream part as soon as possible. Once settling has begun, nothing stops it."""
+        if self.is_waiting and self.task is not None:
+            self.task.cancel()
         if self.stop_reason is not None or self.is_settled:
             return
         self.stop_reason = reason
@@ -140,7 +171,14 @@ class Course:
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """What every answer says about its call."""
-        headers = [(b"x-hub-call-id", self.id.encode()), (b"x-hub-attempts", b"%d" % len(self.attempts))]
+        id_ = self.id.encode()
+        # The second and third are where the libraries of OpenAI and Anthropic look for what to quote to support.
+        headers = [
+            (b"x-hub-call-id", id_),
+            (b"x-request-id", id_),
+            (b"request-id", id_),
+            (b"x-hub-attempts", b"%d" % len(self.attempts)),
+        ]
         if self.candidate is not None:
             headers.append((b"x-hub-provider", self.candidate.route.source.name.encode()))
         if self.notes:

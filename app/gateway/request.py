@@ -18,6 +18,8 @@ class CallRequest(Struct, frozen=True, kw_only=True):
     client: str | None = None
     """The User-Agent, cut."""
     project: str | None = None
+    address: str = ""
+    """Where the client reaches the hub, without a slash at its end, for links to files; known where files are made."""
     timeout_seconds: float | None = None
     """The caller's own deadline, from its arrival."""
     idempotency_key: str | None = None

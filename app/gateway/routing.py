@@ -6,7 +6,7 @@ Within a provider the credentials rotate the same way. What rests (see `health.p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TypeVar
 
@@ -36,13 +36,16 @@ class Router:
         self._turns: dict[str, int] = {}
         """What each id has gathered since it was last chosen."""
 
-    def candidates(self, model: CallableModel, endpoint: Endpoint) -> Iterator[Candidate]:
-        """All that may be tried now, best first; the next one is worked out only when it is asked for."""
+    def candidates(self, model: CallableModel, endpoint: Endpoint, preferred: str | None = None) -> Iterator[Candidate]:
+        """All that may be tried now, best first; the next one is worked out only when it is asked for.
+
+        The credential `preferred`, where it may be used, goes before those of the same priority.
+        """
         routes = [route for route in model.routes if upstream_endpoint(route.source.kind, endpoint) is not None]
         groups = [routes] if len(routes) == 1 else [list(g) for _, g in groupby(routes, key=lambda r: r.priority)]
         for group in groups:
-            for route in self._in_turn(group):
-                for credential in self._in_turn(self._usable(route)):
+            for route in _first(self._in_turn(group), preferred, _has_credential):
+                for credential in _first(self._in_turn(self._usable(route)), preferred, _is_credential):
                     # Again: it may have begun to rest while another was tried.
                     if self._may_try(credential, route):
                         yield Candidate(route, credential)
@@ -91,3 +94,20 @@ class Router:
         ranked = sorted(weighted, key=lambda item: -turns[item.id])
         turns[ranked[0].id] -= sum(item.weight for item in weighted)
         yield from ranked
+
+
+def _first(
+    items: Iterator[_Weighted], preferred: str | None, is_wanted: Callable[[_Weighted, str], bool]
+) -> Iterator[_Weighted]:
+    """The wanted ones before the others."""
+    if preferred is None:
+        return items
+    return iter(sorted(items, key=lambda item: not is_wanted(item, preferred)))
+
+
+def _has_credential(route: Route, id_: str) -> bool:
+    return any(credential.id == id_ for credential in route.source.credentials)
+
+
+def _is_credential(credential: UsableCredential, id_: str) -> bool:
+    return credential.id == id_

@@ -15,6 +15,7 @@ from app.base.vault import Place
 from app.base.writer import AlreadyThere, Posting, Step
 from app.domain.calls import recorder
 from app.domain.calls.recorder import Content, Ending
+from app.gateway import fidelity
 from app.gateway.course import Course
 from app.gateway.formats import FORMATS, upstream_endpoint
 from app.wire.openai.usage import reported_cost_nano
@@ -56,8 +57,11 @@ def usage_of(course: Course) -> tuple[Usage, UsageSource]:
         except NotAPartition as reason:
             _log.warning("usage.refused", call=course.id, provider=candidate.route.source.name, reason=str(reason))
             return _estimate(course), "estimated"
-    if course.error is None:
+    # With an error only where something was made all the same.
+    if course.error is None or outcome.items:
         counted = _completed(Usage(), course)
+        if FORMATS[upstream_endpoint(candidate.route.source.kind, endpoint) or endpoint.name].is_by_piece:
+            return counted, "counted"
         if outcome.seconds is not None:
             return counted, "provider"
         is_exact = "output" not in endpoint.meters or (endpoint.name.startswith("images") and outcome.items > 0)
@@ -123,6 +127,7 @@ def _ending(course: Course, source: UsageSource) -> Ending:
         error_text=course.error_text(error) if error is not None else None,
         usage_source=source,
         provider_cost_nano=cost,
+        fidelity=fidelity.record(course.notes),
     )
 
 

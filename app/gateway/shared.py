@@ -8,14 +8,17 @@ import contextlib
 import structlog
 from msgspec import Struct
 
+from app.adapters.fetching.fetcher import Fetcher
 from app.adapters.providers.client import ProviderClient
 from app.base.db import Database
 from app.base.vault import Vault
 from app.base.writer import Writer
 from app.domain.catalog import credentials
 from app.gateway.health import Health
+from app.gateway.media import Media
 from app.gateway.metrics import Metrics
 from app.gateway.routing import Candidate, Router
+from app.gateway.turn_memory import TurnMemory
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -26,9 +29,12 @@ class Shared(Struct, kw_only=True):
     vault: Vault
     writer: Writer
     client: ProviderClient
+    fetcher: Fetcher
+    media: Media
     health: Health
     router: Router
     metrics: Metrics
+    turn_memory: TurnMemory
     draining: int = 0
     """Calls whose client has left and whose answer is still read to its end."""
     errands: set[asyncio.Task[None]] = set()

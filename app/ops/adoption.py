@@ -86,8 +86,6 @@ def _is_refusal(result: ProbeResult) -> bool:
 
 
 def _note(found: Found, result: ProbeResult) -> str:
-    if not found.is_served:
-        return f"This version does not send calls to {found.kind.title} yet; the provider is kept for the next."
     if not result.is_ok:
         return f"It could not be asked for its models: {result.sentence}"
     return ""

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from msgspec import structs
+
 from app.base.clock import MICROSECONDS, from_us
 from app.base.usage import METERS
 from app.domain.calls import reports
 from app.domain.calls.models import Attempt, Call
 from app.domain.identity import api_keys, teams
+from app.gateway import fidelity
 from app.ops.house import House
 
 POLL_SECONDS = 0.5
@@ -44,6 +47,7 @@ def view(call: Call, names: Names) -> dict[str, Any]:
     columns = {column.key: getattr(call, column.key) for column in Call.__table__.columns}
     return {
         **{name: value for name, value in columns.items() if name not in _HIDDEN},
+        "fidelity": [structs.asdict(note) for note in fidelity.from_record(call.fidelity)],
         "started_at": from_us(call.started_us),
         "team_id": call.team_id,
         "team": names.of(call.team_id),

@@ -38,11 +38,6 @@ class Found(Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         return self.kind.name
 
-    @property
-    def is_served(self) -> bool:
-        """Whether this version can send calls there."""
-        return bool(self.kind.paths)
-
 
 async def find(environ: Mapping[str, str], *, ollama_address: tuple[str, int] | None = OLLAMA_ADDRESS) -> list[Found]:
     """Everything that could be added, in the order of the registry. Takes at most 0.3 seconds."""

@@ -119,13 +119,6 @@ async def providers_(hub: Hub) -> Sequence[Finding]:
         kind = KINDS.get(row.kind)
         if kind is None:
             findings.append(warning(f"{row.name} has the unknown kind {row.kind}.", "Start the version that added it."))
-        elif not kind.paths:
-            findings.append(
-                warning(
-                    f"{row.name}: this version does not send calls to {kind.title} yet.",
-                    "Route its models through an OpenAI-compatible provider meanwhile.",
-                )
-            )
         elif row.id not in with_credential and not kind.is_local():
             findings.append(warning(f"{row.name} has no credential.", "Add one: hub apply FILE"))
     return findings or [ok(f"{len(rows)} can be called.")]

@@ -118,8 +118,6 @@ def hub_command() -> str:
 
 
 def _offer(found: Found, hub_command: str) -> list[str]:
-    if not found.is_served:
-        return [f"Found {found.source}; this version does not send calls to {found.kind.title} yet."]
     return [f"Found {found.source}. Use {found.kind.title}:", f"  {hub_command} provider adopt {found.name}"]
 
 

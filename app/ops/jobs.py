@@ -13,10 +13,14 @@ from collections.abc import Awaitable, Callable
 import structlog
 from msgspec import Struct
 
+from app.base import clock
 from app.base.config import Settings
 from app.base.db import Database
-from app.domain.calls import leases, upkeep
+from app.domain.calls import leases, stored_responses, turns, upkeep
 from app.domain.identity import retention
+from app.domain.media import generations
+from app.gateway import media
+from app.gateway.generations import STARTING_SECONDS
 
 LEASE = "jobs"
 LEASE_SECONDS = 30
@@ -44,24 +48,56 @@ async def forget_contents(db: Database, _settings: Settings) -> int:
         return await upkeep.forget_expired(session)
 
 
+async def forget_responses(db: Database, _settings: Settings) -> int:
+    """Stored responses whose time is over."""
+    async with db.writing() as session:
+        return await stored_responses.forget_expired(session)
+
+
+async def forget_turns(db: Database, _settings: Settings) -> int:
+    """Signatures and encrypted items of turns whose time is over."""
+    async with db.writing() as session:
+        return await turns.forget_expired(session)
+
+
 async def forget_ways_in(db: Database, _settings: Settings) -> int:
     """One-time links and sessions whose time is over."""
     async with db.writing() as session:
         return await retention.forget_expired(session)
 
 
+async def sweep_files(db: Database, settings: Settings) -> int:
+    """Files that models made, rows and bytes, whose time is over."""
+    return await media.sweep(db, settings)
+
+
+async def forget_generations(db: Database, _settings: Settings) -> int:
+    """Generations that ended long ago, and those that no provider has ever taken."""
+    async with db.writing() as session:
+        return await generations.forget_expired(session, clock.now_us() - STARTING_SECONDS * clock.MICROSECONDS)
+
+
 JOBS = (
     Job("calls.end_orphans", 15, end_orphans),
     Job("calls.forget_contents", 300, forget_contents),
+    Job("calls.forget_responses", 3600, forget_responses),
+    Job("calls.forget_turns", 300, forget_turns),
     Job("identity.forget_ways_in", 3600, forget_ways_in),
+    Job("media.forget_generations", 600, forget_generations),
+    Job("media.sweep_files", 600, sweep_files),
 )
 
 FORGOTTEN = {
     "call_content": "calls.forget_contents",
+    "generation": "media.forget_generations",
     "idempotent_answer": "calls.forget_contents",
     "one_time_link": "identity.forget_ways_in",
     "process": "calls.end_orphans",
     "session": "identity.forget_ways_in",
+    "stored_file": "media.sweep_files",
+    "stored_item": "calls.forget_responses",
+    "stored_response": "calls.forget_responses",
+    "turn_state": "calls.forget_turns",
 }
 """Table → the job that deletes its old rows."""
 

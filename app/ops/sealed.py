@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from app.base.resealing import SealedColumn
 from app.base.vault import Place
-from app.domain.calls.models import CallContent, IdempotentAnswer
+from app.domain.calls import stored_responses, turns
+from app.domain.calls.models import CallContent, IdempotentAnswer, StoredResponse, TurnState
 from app.domain.catalog.models import Credential
 from app.domain.identity.models import HubSetting
 
@@ -23,6 +24,14 @@ def of_request(row: CallContent) -> Place:
 
 def of_answer(row: CallContent) -> Place:
     return Place("call_content", "sealed_answer", row=row.call_id, team=row.team_id)
+
+
+def _of_turn(row: TurnState) -> Place:
+    return turns.place(row.digest, row.team_id)
+
+
+def _of_response(row: StoredResponse) -> Place:
+    return stored_responses.place(row.digest, row.team_id)
 
 
 def _of_idempotent(row: IdempotentAnswer) -> Place:
@@ -46,4 +55,6 @@ SEALED = (
         column=IdempotentAnswer.sealed_answer,
         place=_of_idempotent,
     ),
+    SealedColumn(model=StoredResponse, key=StoredResponse.digest, column=StoredResponse.sealed, place=_of_response),
+    SealedColumn(model=TurnState, key=TurnState.digest, column=TurnState.sealed, place=_of_turn),
 )

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from litestar import Litestar
 from litestar.connection import ASGIConnection
-from litestar.types import Receive, Scope, Send
+from litestar.types import HTTPScope, Receive, Scope, Send
 
 from app.base.config import Settings
 
@@ -57,8 +58,13 @@ class MountPoint:
 def prefix_of(connection: Connection) -> str:
     """What every link of the answer begins with: `""`, or a path such as `/hub`."""
     settings: Settings = connection.app.state.settings
-    if settings.is_blocklet and _is_from_this_machine(connection):
-        told = connection.headers.get("x-path-prefix", "").rstrip("/")
+    client = connection.client.host if connection.client is not None else None
+    return _prefix(settings, connection.headers.get("x-path-prefix", ""), client)
+
+
+def _prefix(settings: Settings, told: str, client: str | None) -> str:
+    if settings.is_blocklet and _is_this_machine(client):
+        told = told.rstrip("/")
         if told and _PREFIX.fullmatch(told) and not {".", ".."}.intersection(told.split("/")):
             return told
     return settings.mount_prefix
@@ -73,19 +79,32 @@ def url(connection: Connection, path: str, **query: str) -> str:
 def address_of(connection: Connection) -> str:
     """Where whoever looks at this page reaches the hub, without a slash at its end."""
     settings: Settings = connection.app.state.settings
-    prefix = prefix_of(connection)
+    host = connection.headers.get("host", "")
+    return _address(settings, prefix_of(connection), host, connection.scope["scheme"])
+
+
+def address_for(settings: Settings, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> str:
+    """The same for a program, whose requests do not pass through Litestar."""
+
+    def header(name: bytes) -> str:
+        return headers.get(name, b"").decode("latin-1")
+
+    client = scope["client"][0] if scope["client"] else None
+    return _address(settings, _prefix(settings, header(b"x-path-prefix"), client), header(b"host"), scope["scheme"])
+
+
+def _address(settings: Settings, prefix: str, host: str, scheme: str) -> str:
     if settings.public_url:
         # On Blocklet Server the setting is the whole app's address, of which we are one component.
         told = settings.public_url.rstrip("/")
         return told if not settings.is_blocklet or urlsplit(told).path.endswith(prefix) else f"{told}{prefix}"
-    host = connection.headers.get("host", "")
     if not _HOST.fullmatch(host):
         host = f"{settings.host}:{settings.port}"
-    return f"{connection.scope['scheme']}://{host}{prefix}"
+    return f"{scheme}://{host}{prefix}"
 
 
-def _is_from_this_machine(connection: Connection) -> bool:
+def _is_this_machine(client: str | None) -> bool:
     try:
-        return connection.client is not None and ipaddress.ip_address(connection.client.host).is_loopback
+        return client is not None and ipaddress.ip_address(client).is_loopback
     except ValueError:
         return False

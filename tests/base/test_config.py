@@ -84,3 +84,10 @@ def test_every_setting_is_in_the_example_and_nothing_else() -> None:
 def test_a_port_of_blocklet_server_that_cannot_be_is_refused() -> None:
     with pytest.raises(BadValue, match="http"):
         read_settings({"BLOCKLET_PORT": "http"})
+
+
+def test_private_addresses_are_fetched_only_where_the_operator_says_so_plainly() -> None:
+    assert read_settings({}).fetch_private_addresses is False
+    assert read_settings({"HUB_FETCH_PRIVATE_ADDRESSES": "1"}).fetch_private_addresses is True
+    with pytest.raises(BadValue, match="HUB_FETCH_PRIVATE_ADDRESSES"):
+        read_settings({"HUB_FETCH_PRIVATE_ADDRESSES": "yes"})

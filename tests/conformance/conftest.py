@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import openai
 import pytest
 
+from tests.conformance.claude import claude_door, claude_upstream  # noqa: F401
 from tests.conformance.doors import Door
 from tests.conformance.hub import Hub, hub_yaml, running_hub
 from tests.emulators.handle import Upstream, running_upstream

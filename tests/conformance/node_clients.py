@@ -13,11 +13,13 @@ from typing import Any
 from tests.conformance.doors import Door
 
 FOLDER = Path(__file__).resolve().parent / "node"
+AIGNE_FOLDER = FOLDER.parent / "node_aigne"
+"""The framework brings 290 MB of packages, so it stands apart."""
 _OLDEST = 20
 IS_CI = os.environ.get("CI") == "true"
 
 
-def what_is_missing() -> str | None:
+def what_is_missing(folder: Path = FOLDER) -> str | None:
     """Why the scripts cannot run here, in a sentence; None if they can.
 
     Under CI the packages are installed first, so only a missing Node is left as a reason, and that is then an error.
@@ -28,14 +30,14 @@ def what_is_missing() -> str | None:
     told = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     if int(re.findall(r"\d+", told)[0]) < _OLDEST:
         return f"Node {_OLDEST} or newer is needed; this is {told.strip()}."
-    if not (FOLDER / "node_modules").is_dir():
+    if not (folder / "node_modules").is_dir():
         if not IS_CI:
-            return "The packages are missing: run `npm ci` in tests/conformance/node."
-        subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=FOLDER, check=True, timeout=300)
+            return f"The packages are missing: run `npm ci` in tests/conformance/{folder.name}."
+        subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=folder, check=True, timeout=300)
     return None
 
 
-def run(script: str, door: Door) -> dict[str, Any]:
+def run(script: str, door: Door, folder: Path = FOLDER) -> dict[str, Any]:
     """What the script saw, by case.
 
     Raises:
@@ -53,7 +55,7 @@ def run(script: str, door: Door) -> dict[str, Any]:
     environ = {"PATH": os.environ["PATH"], "CONFORMANCE_BASE_URL": door.base_url(), "CONFORMANCE_API_KEY": door.key()}
     environ["CONFORMANCE_MODELS"] = json.dumps(models)
     done = subprocess.run(
-        ["node", script], cwd=FOLDER, env=environ, capture_output=True, text=True, timeout=90, check=False
+        ["node", script], cwd=folder, env=environ, capture_output=True, text=True, timeout=90, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -154,3 +154,31 @@ def test_a_provider_without_an_endpoint_is_not_asked(hub_door: Door) -> None:
 
     assert caught.value.status_code in (400, 404, 501)
     assert hub_door.upstream.calls() == []
+
+
+@pytest.mark.parametrize("given", [{}, {"HTTP-Referer": "https://app.example", "X-Title": "App"}])
+def test_openrouter_is_told_who_asks(hub_door: Door, given: dict[str, str]) -> None:
+    with hub_door.client("openrouter") as client:
+        client.chat.completions.create(
+            model=hub_door.model(CHAT_MODELS["openrouter"], "openrouter"), messages=CACHED, extra_headers=given
+        )
+
+    headers = hub_door.sent("openrouter")["headers"]
+    assert headers["http-referer"] == given.get("HTTP-Referer", "https://www.aigne.io")
+    assert headers["x-title"] == given.get("X-Title", "AIGNE Hub")
+
+
+def test_openrouters_routing_and_fall_backs_pass(hub_door: Door) -> None:
+    routing = {
+        "models": ["a/b", "c/d"],
+        "provider": {"sort": "price"},
+        "usage": {"include": True},
+        "plugins": [{"id": "web"}],
+    }
+    with hub_door.client("openrouter") as client:
+        client.chat.completions.create(
+            model=hub_door.model(CHAT_MODELS["openrouter"], "openrouter"), messages=CACHED, extra_body=routing
+        )
+
+    sent = hub_door.sent("openrouter")["body"]
+    assert {name: sent[name] for name in routing} == routing

@@ -4,7 +4,10 @@
 - `count to N` is answered with N tokens `1 2 3 … N`: streams of a known length.
 - Tools whose names stand in the last user message are called, once per mention, with arguments made from their schema.
 - A token is a word with the space before it; a message costs its words plus 3.
-- A system message with the word `cached` was read from the cache. Models named *reasoner* or o3* think for 4 tokens.
+- A system message with the word `cached` was read from the cache. Models named *reasoner* or o3* think for 4 tokens,
+  unless thinking is switched off.
+- A JSON schema in the system prompt is followed as one in `response_format`, in a code fence where the provider has no
+  JSON mode; `break the schema` in the last message is answered with an object that fits none.
 """
 
 from __future__ import annotations
@@ -77,7 +80,8 @@ def counts(body: dict[str, Any], made: list[Choice]) -> Counts:
 
 
 def _choice(body: dict[str, Any], index: int) -> Choice:
-    choice = Choice(thought=list(_THOUGHT) if re.search(r"reasoner|^o3", str(body["model"])) else [])
+    thinks = re.search(r"reasoner|^o3", str(body["model"])) and (body.get("thinking") or {}).get("type") != "disabled"
+    choice = Choice(thought=list(_THOUGHT) if thinks else [])
     wanted = body.get("response_format") or {}
     last = body["messages"][-1]
     called = _called_tools(body, last)
@@ -85,9 +89,14 @@ def _choice(body: dict[str, Any], index: int) -> Choice:
         choice.tool_calls = [_tool_call(tool, number, index) for number, tool in enumerate(called)]
         choice.finish_reason = "tool_calls"
         return choice
-    if wanted.get("type") == "json_schema":
-        schema = wanted["json_schema"].get("schema") or {}
+    prompted = _prompted_schema(body)
+    if wanted.get("type") == "json_schema" or prompted is not None:
+        schema = prompted if prompted is not None else wanted["json_schema"].get("schema") or {}
         text = json.dumps(sample(schema, schema.get("$defs") or {}))
+        if "break the schema" in _said(last):
+            text = '{"unexpected": [1, 2]}'
+        if not wanted:
+            text = f"```json\n{text}\n```"
     elif wanted.get("type") == "json_object":
         text = '{"answer": "json"}'
     elif last["role"] == "tool":
@@ -97,6 +106,16 @@ def _choice(body: dict[str, Any], index: int) -> Choice:
         text = _speech(_said(last), index)
     choice.tokens = tokens(text)
     return _limited(choice, body)
+
+
+def _prompted_schema(body: dict[str, Any]) -> Any:
+    """The schema that stands in a system message, on a line of its own after the words `JSON schema`."""
+    for message in body["messages"]:
+        if message["role"] == "system" and "JSON schema" in _said(message):
+            for line in _said(message).splitlines():
+                if line.startswith("{"):
+                    return json.loads(line)
+    return None
 
 
 def _limited(choice: Choice, body: dict[str, Any]) -> Choice:

@@ -240,6 +240,7 @@ def chat(body: Any, *, is_strict: bool) -> Body:
         )
     for at, message in enumerate(checked["messages"]):
         _message(f"messages[{at}]", message)
+    _tool_turns(checked["messages"])
     for at, tool in enumerate(checked.get("tools") or []):
         _tool(f"tools[{at}]", tool)
     if checked.get("tool_choice") is not None and not checked.get("tools"):
@@ -283,6 +284,35 @@ def _stream_options(body: Body) -> None:
                 code="unknown_parameter",
             )
         boolean(f"stream_options.{name}", value)
+
+
+def _tool_turns(messages: list[Any]) -> None:
+    """Each call is answered at once, by a message of its own, and nothing else answers."""
+    open_ids: set[str] = set()
+    for at, message in enumerate(messages):
+        if message["role"] == "tool":
+            if message["tool_call_id"] not in open_ids:
+                raise Refusal(
+                    "Invalid parameter: messages with role 'tool' must be a response to a preceding message with "
+                    "'tool_calls'.",
+                    param=f"messages[{at}].role",
+                )
+            open_ids.discard(message["tool_call_id"])
+            continue
+        _all_answered(at, open_ids)
+        for n, call in enumerate(message.get("tool_calls") or []):
+            text(f"messages[{at}].tool_calls[{n}].id", call.get("id"))
+            open_ids.add(call["id"])
+    _all_answered(len(messages), open_ids)
+
+
+def _all_answered(at: int, open_ids: set[str]) -> None:
+    if open_ids:
+        raise Refusal(
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+            f"'tool_call_id'. These did not have response messages: {', '.join(sorted(open_ids))}",
+            param=f"messages[{at}].role",
+        )
 
 
 def _message(where: str, message: Any) -> None:

@@ -9,7 +9,8 @@ Before the answer  : fault-<status> (429 with Retry-After, `-after-N` sets its s
                      fault-never-answers, fault-close-before-answer, fault-empty-200, fault-wrong-type
 While it goes out  : slow-N (N ms before each event), fault-cut, fault-reset, fault-stall, fault-error-mid-stream,
                      fault-no-done, fault-garbage, fault-half-utf8, fault-drip, fault-one-byte-chunks,
-                     fault-huge-line, fault-comment-flood, fault-crlf, fault-no-space, fault-gzip, fault-gzip-bomb
+                     fault-huge-line, fault-comment-flood, fault-crlf, fault-no-space, fault-gzip, fault-gzip-bomb;
+                     of responses alone: fault-failed, fault-no-end
 In the usage       : fault-no-usage, fault-usage-null, fault-zero-usage, fault-negative-usage, fault-huge-usage,
                      fault-string-usage, fault-usage-twice, fault-usage-every-chunk
 """
@@ -50,6 +51,10 @@ class Faults:
 
     def __bool__(self) -> bool:
         return bool(self._found)
+
+    def without(self, name: str) -> Faults:
+        """The others."""
+        return Faults([fault for fault in self._found.values() if fault.name != name])
 
     def after(self, name: str, default: int) -> int | None:
         """After how many events fault `name` strikes; None where it is not asked for."""

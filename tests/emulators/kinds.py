@@ -150,7 +150,7 @@ _OPENAI_MODELS = (
 )
 
 KINDS: tuple[Kind, ...] = (
-    Kind("openai", "/openai/v1", _OPENAI_MODELS, _EVERYTHING, _openai, is_strict=True),
+    Kind("openai", "/openai/v1", _OPENAI_MODELS, _EVERYTHING | {"/responses"}, _openai, is_strict=True),
     Kind(
         "deepseek",
         "/deepseek",
@@ -164,7 +164,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "ollama",
         "/ollama/v1",
-        ("llama3.2:latest", "nomic-embed-text:latest"),
+        ("llama3.2:latest", "llama3.2-reasoner:latest", "nomic-embed-text:latest"),
         frozenset(_CHAT | {"/completions", "/embeddings"}),
         _plain,
         reasoning_field="reasoning",
@@ -174,7 +174,7 @@ KINDS: tuple[Kind, ...] = (
         "openrouter",
         "/openrouter/api/v1",
         ("meta-llama/llama-3.3-70b-instruct", "deepseek/deepseek-r1-reasoner", "openai/text-embedding-3-small"),
-        frozenset(_CHAT | {"/completions", "/embeddings"}),
+        frozenset(_CHAT | {"/responses", "/completions", "/embeddings"}),
         _openrouter,
         stream_usage="beside_choice",
         reasoning_field="reasoning",
@@ -184,8 +184,8 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "xai",
         "/xai/v1",
-        ("grok-4-fast-non-thinking", "grok-4-reasoner", "grok-2-image"),
-        frozenset(_CHAT | {"/images/generations"}),
+        ("grok-4-fast-non-thinking", "grok-4-reasoner", "grok-4.3-reasoner", "grok-2-image"),
+        frozenset(_CHAT | {"/responses", "/images/generations"}),
         _xai,
         stream_usage="always",
         reasoning_field="reasoning_content",

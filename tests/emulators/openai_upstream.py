@@ -23,7 +23,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.multipart import BodyPartReader
 
-from tests.emulators import chat, checks, faults, media, sending
+from tests.emulators import chat, checks, faults, kind_rules, media, response_checks, responses, sending
 from tests.emulators.checks import Body, Refusal
 from tests.emulators.faults import Faults
 from tests.emulators.journal import Entry, Memory, Scripted
@@ -124,15 +124,29 @@ Maker = Callable[[Exchange, Body], Awaitable[web.StreamResponse]]
 
 async def _chat(x: Exchange, body: Body) -> web.StreamResponse:
     checked = checks.chat(body, is_strict=x.kind.is_strict)
-    if x.kind.name == "deepseek":
+    kind_rules.of_kind(x.kind.name, checked)
+    if x.kind.name in ("deepseek", "ollama"):
         # Documented there is `max_tokens` only; what is not documented is ignored.
         checked.pop("max_completion_tokens", None)
+    if x.kind.name == "poe":
+        # Its chat completions know no structured outputs.
+        checked.pop("response_format", None)
     if not checked.get("stream"):
         return await x.send(chat.whole(x.kind, checked, x.entry.seq, x.spoil))
     everywhere, twice = "usage-every-chunk" in x.faults, "usage-twice" in x.faults
     return await x.send_events(
         chat.stream(x.kind, checked, x.entry.seq, x.spoil, usage_everywhere=everywhere, usage_twice=twice)
     )
+
+
+async def _response(x: Exchange, body: Body) -> web.StreamResponse:
+    checked = response_checks.check(x.kind, body)
+    if not checked.get("stream"):
+        return await x.send(responses.whole(x.kind, checked, x.entry.seq, x.spoil, x.faults))
+    events = responses.stream(x.kind, checked, x.entry.seq, x.spoil, x.faults)
+    # Its errors in the middle have a shape of their own.
+    x.faults = x.faults.without("error-mid-stream")
+    return await x.send_events(events)
 
 
 async def _completion(x: Exchange, body: Body) -> web.StreamResponse:
@@ -196,6 +210,7 @@ async def _transcription(x: Exchange, form: Body) -> web.StreamResponse:
 
 _JSON_MAKERS: dict[str, Maker] = {
     "/chat/completions": _chat,
+    "/responses": _response,
     "/completions": _completion,
     "/beta/completions": _completion,
     "/embeddings": _embedding,

@@ -137,3 +137,23 @@ def test_the_memory_of_turns_is_bounded(hall: Hall, monkeypatch: pytest.MonkeyPa
         hall.first(a_model(a_route(f"a{n}"), a_route(f"b{n}")))
 
     assert len(hall.router._turns) <= 102
+
+
+def test_the_preferred_credential_goes_first_within_its_priority(hall: Hall) -> None:
+    model = a_model(
+        a_route("a", keys=(100, 100, 100)), a_route("b", keys=(100, 100)), a_route("c", priority=1, keys=(100,))
+    )
+
+    for _ in range(5):
+        order = [one.credential.id for one in hall.router.candidates(model, CHAT, "b-1")]
+        assert order[0] == "b-1" and order[1] == "b-0" and order[-1] == "c-0"
+        assert sorted(order[2:5]) == ["a-0", "a-1", "a-2"]
+    assert [one.credential.id for one in hall.router.candidates(model, CHAT, "c-0")][-1] == "c-0"
+
+
+def test_a_preferred_credential_that_rests_or_is_gone_changes_nothing(hall: Hall) -> None:
+    model = a_model(a_route("a", keys=(100, 100)))
+    hall.health.rest("a-0", EVERY_MODEL, 60, is_limited=True)
+
+    assert [one.credential.id for one in hall.router.candidates(model, CHAT, "a-0")] == ["a-1"]
+    assert [one.credential.id for one in hall.router.candidates(model, CHAT, "gone")] == ["a-1"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from app.base.usage import METERS
 from app.base.vault import Place
 from app.domain.calls import reports
 from app.domain.calls.models import Call, CallContent
+from app.gateway import fidelity
 from app.ops import call_views, house
+from app.wire.notes import Note
 from tests.ops.conftest import HubCommand
 
 
@@ -123,6 +126,24 @@ def test_show_gives_the_attempts_and_the_content_that_a_team_keeps(hub: HubComma
     assert "What is said\nhere?" in text
     assert "\x1b" not in text, "text from outside must not steer the terminal"
     assert "There is no call" in hub("calls", "show", "nothing", expect=1).stderr
+
+
+def test_show_says_what_the_provider_was_not_told(hub: HubCommand) -> None:
+    hub("seed", "--calls", "1")
+    call_id = json.loads(hub("calls", "tail", "-n", "1", "--json").stdout)["id"]
+    assert hub.json("calls", "show", call_id)["fidelity"] == []
+
+    async def note() -> None:
+        async with house.opened(hub.settings) as opened, opened.db.writing() as session:
+            notes = fidelity.record((Note("top_k", "dropped", "it has none"),))
+            await session.execute(update(Call).values(fidelity=notes))
+
+    asyncio.run(note())
+
+    assert hub.json("calls", "show", call_id)["fidelity"] == [
+        {"path": "top_k", "what": "dropped", "why": "it has none"}
+    ]
+    assert re.search(r"dropped top_k\s+it has none", hub("calls", "show", call_id).stdout)
 
 
 async def test_following_tells_when_calls_begin_and_when_they_end(

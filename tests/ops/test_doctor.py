@@ -206,17 +206,15 @@ def test_models_that_nobody_serves_are_named(patient: HubCommand) -> None:
 def test_providers_that_cannot_be_called_are_named(patient: HubCommand) -> None:
     async def work(opened: House, session: Any) -> None:
         await providers.add(session, name="keyless", kind="openai")
-        await providers.add(session, name="next", kind="anthropic")
         await providers.add(session, name="local", kind="ollama")
         await providers.add(session, name="strange", kind="of-a-newer-hub")
 
     _change(patient, work)
 
     sentences = [one["sentence"] for one in _found(patient, "providers")]
-    assert len(sentences) == 3
+    assert len(sentences) == 2
     assert "keyless has no credential." in sentences[0]
-    assert "does not send calls to Anthropic yet" in sentences[1]
-    assert "unknown kind" in sentences[2]
+    assert "unknown kind" in sentences[1]
 
 
 @pytest.mark.databases("sqlite")

@@ -149,5 +149,5 @@ async def test_what_is_found_is_offered_with_the_command_to_use_it(without_ollam
     text = "\n".join(first_start.lines(greeting, found, "hub"))
 
     assert "Found OPENAI_API_KEY. Use OpenAI:\n  hub provider adopt openai" in text
-    assert "Found ANTHROPIC_API_KEY; this version does not send calls to Anthropic yet." in text
+    assert "Found ANTHROPIC_API_KEY. Use Anthropic:\n  hub provider adopt anthropic" in text
     assert "sk-secret" not in text

@@ -7,11 +7,15 @@ from html import unescape
 
 import httpx
 import pytest
+from sqlalchemy import update
 
+from app.domain.calls.models import Call
 from app.domain.catalog import credentials
 from app.domain.identity import api_keys, teams
+from app.gateway import fidelity
 from app.gateway.health import EVERY_MODEL
 from app.ops import seed
+from app.wire.notes import Note
 from tests.web.hub_of_pages import Hub, opened, part
 
 
@@ -181,3 +185,25 @@ async def test_times_are_in_the_readers_zone(hub_environ: dict[str, str]) -> Non
         ):
             browser.cookies.set("hub_zone", cookie, domain="hub.test")
             assert f"Times are in {shown}." in (await browser.get("/")).text
+
+
+@pytest.mark.databases("sqlite")
+async def test_a_calls_page_says_what_the_provider_was_not_told(hub_environ: dict[str, str]) -> None:
+    notes = (Note("top_k", "dropped", "OpenAI's format has no <top_k>"), Note("response_format", "emulated", "a tool"))
+    async with opened(hub_environ) as hub:
+        key, browser = await _key(hub), await hub.signed_in()
+        answer = await hub.browser().post(
+            "/v1/chat/completions",
+            json={"model": "demo/chat", "messages": [{"role": "user", "content": "Hello"}]},
+            headers={"Authorization": f"Bearer {key}"},
+        )
+        path = f"/calls/{answer.headers['x-hub-call-id']}"
+        before = _text(await browser.get(path))
+        async with hub.db.writing() as session:
+            await session.execute(update(Call).values(fidelity=fidelity.record(notes)))
+
+        page = _text(await browser.get(path))
+
+        assert "not told" not in before
+        assert "response_format In another way a tool" in page
+        assert "top_k Not passed on OpenAI's format has no <top_k>" in page

@@ -8,6 +8,8 @@ from app.adapters.providers.kinds import Kind
 from app.base.errors import BadValue
 
 _IN_A_SEGMENT = "-._~!$&'()*+,;=:@"
+_UNRESERVED = "-._~"
+_OF_CALLS, _OF_LISTS = "://bedrock-runtime", "://bedrock"
 
 
 def call_url(kind: Kind, base_url: str | None, path: str, *, model: str, region: str | None) -> str:
@@ -17,13 +19,24 @@ def call_url(kind: Kind, base_url: str | None, path: str, *, model: str, region:
         BadValue: there is no base URL, or it needs a region that the provider does not have.
     """
     if "{model}" in path:
-        path = path.replace("{model}", quote(model, safe=_IN_A_SEGMENT))
+        # Amazon signs what its own libraries send, and they escape the colons and slashes of a model's id.
+        path = path.replace("{model}", quote(model, safe=_UNRESERVED if kind.wire == "bedrock" else _IN_A_SEGMENT))
     base = base_url or kind.base_url
     if base is not None and "{region}" in base:
         if not region:
             raise BadValue(f"{kind.title} needs a region.")
         base = base.replace("{region}", region)
     return endpoint_url(kind, base, path)
+
+
+def lists_url(kind: Kind, base_url: str | None) -> str | None:
+    """The base of a provider's lists; None: the kind's own.
+
+    Amazon has them on a host beside that of the calls; another server in front of it is asked for both.
+    """
+    if kind.lists_url is None:
+        return base_url
+    return kind.lists_url if base_url is None else base_url.replace(_OF_CALLS, _OF_LISTS, 1)
 
 
 def endpoint_url(kind: Kind, base_url: str | None, path: str) -> str:

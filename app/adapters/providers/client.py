@@ -70,8 +70,18 @@ class ProviderClient:
         Raises:
             aiohttp.ClientError, TimeoutError, OSError: `failures.from_exception` knows what they mean.
         """
+        return await self._ask("POST", url, headers, content, connect_seconds)
+
+    async def get(self, url: str, headers: Mapping[str, str], *, connect_seconds: float) -> UpstreamAnswer:
+        """As `post`, without a body: for a job that a provider works at, and for what it has made."""
+        return await self._ask("GET", url, headers, None, connect_seconds)
+
+    async def _ask(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, connect_seconds: float
+    ) -> UpstreamAnswer:
         assert self._session is not None, "open() comes first"
-        answer = await self._session.post(
+        answer = await self._session.request(
+            method,
             _parsed(url),
             headers={**headers, "Accept-Encoding": "identity", "User-Agent": "aigne-hub"},
             data=content,
@@ -115,7 +125,8 @@ class _HttpAnswer:
 
 @lru_cache(maxsize=4096)
 def _parsed(url: str) -> URL:
-    return URL(url)
+    # What is escaped stays as it is: `%3A` would become a colon, and no longer be what was signed.
+    return URL(url, encoded="%" in url)
 
 
 @lru_cache(maxsize=64)

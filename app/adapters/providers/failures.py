@@ -6,7 +6,7 @@
     403 no access       502 not permitted          rests for this model, 10 min    yes
     404 no model        502 model not found        rests for this model, 10 min    yes
     429                 429 with Retry-After       rests for this model, or whole  yes
-    408 409 425 5xx     502, 503, 504              counts for the breaker          yes
+    408 409 424 425 5xx 502, 503, 504              counts for the breaker          yes
     503, 529 with wait  503 with Retry-After       rests for this model as well    yes
     3xx, no answer      502, 504                   counts for the breaker          yes
     other 4xx           the same, provider's code  –                               never
@@ -82,6 +82,16 @@ _CODES: Mapping[str, Meaning] = {
     "content_policy_violation": "content_policy",
     "content_filter": "content_policy",
     "moderation_blocked": "content_policy",
+    # Of a response that failed: https://developers.openai.com/api/reference/resources/responses
+    "invalid_prompt": "content_policy",
+    "image_content_policy_violation": "content_policy",
+    "invalid_image": "refused",
+    "invalid_image_format": "refused",
+    "invalid_image_url": "refused",
+    "invalid_base64_image": "refused",
+    "image_too_large": "refused",
+    "image_parse_error": "refused",
+    "failed_to_download_image": "refused",
 }
 
 _BY_STATUS: Mapping[int, Meaning] = {
@@ -95,7 +105,8 @@ _BY_STATUS: Mapping[int, Meaning] = {
     529: "overloaded",
 }
 _TIMEOUTS = frozenset({408, 504, 524})
-_BREAKS = frozenset({408, 409, 425})
+_BREAKS = frozenset({408, 409, 424, 425})
+"""424 is Bedrock's ModelErrorException: the model behind it failed."""
 _KEPT = frozenset({400, 413, 415, 422})
 """Refusals whose status goes on to the caller; others become 400."""
 
@@ -109,6 +120,8 @@ class _Said(Struct):
     """A code that is a number: OpenRouter repeats the status there, also inside a 200."""
     has_flags: bool = False
     """OpenRouter's moderation says what was flagged."""
+    wait_seconds: int | None = None
+    """Google says in the body how long to stay away."""
 
 
 def from_answer(
@@ -118,7 +131,7 @@ def from_answer(
 
     `body` may be cut; `headers` are looked up in any case that they have.
     """
-    said = _read(body)
+    said = _read(body, headers)
     is_inside = 200 <= status < 300
     if is_inside:
         status = said.status if said.status is not None and 400 <= said.status < 600 else 502
@@ -131,7 +144,7 @@ def from_answer(
         return _failure(status, error, text, is_retryable=True, counts_for_breaker=True)
 
     meaning = _meaning(kind, status, said, is_inside=is_inside)
-    wait = _wait_seconds(headers)
+    wait = _wait_seconds(headers) or said.wait_seconds
     if meaning == "bad_key":
         error = errors.CredentialRefused(f"{kind.title} refused the key that this hub has for it.")
         return _failure(status, error, text, is_retryable=True, cools="disable")
@@ -272,13 +285,28 @@ def _fits(meaning: Meaning, status: int) -> bool:
     return status < 500 or meaning in ("overloaded", "limited", "limited_credential", "out_of_credit", "bad_key")
 
 
-def _read(body: bytes) -> _Said:
-    """The error in any of the shapes that are met: OpenAI's, a text (xAI, Ollama), or the fields at the top."""
+def _read(body: bytes, headers: Mapping[str, str]) -> _Said:
+    """The error in any of the shapes that are met: OpenAI's, a text (xAI, Ollama), or the fields at the top.
+
+    Amazon says its type in a header, with an address after it:
+    https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
+    """
+    said = _read_body(body)
+    if said.type is None:
+        header = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
+        said.type = header.partition(":")[0] or None
+    return said
+
+
+def _read_body(body: bytes) -> _Said:
     try:
         decoded: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # An HTML page of a proxy says nothing that anyone could use.
         return _Said()
+    if isinstance(decoded, list) and len(cast(list[Any], decoded)) == 1:
+        # Google's streams that are JSON arrays.
+        decoded = cast(list[Any], decoded)[0]
     if not isinstance(decoded, dict):
         return _Said()
     outer = cast(dict[str, Any], decoded)
@@ -300,14 +328,40 @@ def _said(fields: Mapping[str, Any]) -> _Said:
     number = fields.get("code")
     metadata: Any = fields.get("metadata")
     flags = cast(dict[str, Any], metadata).get("reasons") if isinstance(metadata, dict) else None
+    google = _google_details(fields.get("details"))
     return _Said(
-        message=text("message") or "",
-        code=text("code"),
-        type=text("type"),
-        param=text("param"),
+        # Amazon's gateway in front of its services writes it large.
+        message=text("message") or text("Message") or "",
+        code=text("code") or google.reason,
+        # Google's status is a word: https://google.aip.dev/193
+        type=text("type") or text("status"),
+        param=text("param") or google.field,
         status=number if type(number) is int else None,
         has_flags=isinstance(flags, list),
+        wait_seconds=google.wait_seconds,
     )
+
+
+class _GoogleDetails(Struct):
+    reason: str | None = None
+    field: str | None = None
+    wait_seconds: int | None = None
+
+
+def _google_details(details: Any) -> _GoogleDetails:
+    """What stands in `details`: ErrorInfo, RetryInfo and BadRequest of google.rpc, each under its `@type`."""
+    found = _GoogleDetails()
+    for one in cast(list[Any], details) if isinstance(details, list) else ():
+        entry = cast(dict[str, Any], one) if isinstance(one, dict) else {}
+        reason, delay, violations = entry.get("reason"), entry.get("retryDelay"), entry.get("fieldViolations")
+        if isinstance(reason, str) and reason:
+            found.reason = reason
+        if isinstance(delay, str) and (seconds := _number(delay.removesuffix("s"), divisor=1)) is not None:
+            found.wait_seconds = _bounded(seconds)
+        if isinstance(violations, list) and violations and isinstance(violations[0], dict):
+            field: Any = cast(dict[str, Any], violations[0]).get("field")
+            found.field = field if isinstance(field, str) and field else None
+    return found
 
 
 def _wait_seconds(headers: Mapping[str, str]) -> int | None:
@@ -333,6 +387,10 @@ def _wait_seconds(headers: Mapping[str, str]) -> int | None:
         seconds = None if moment is None else moment - time.time()
     if seconds is None:
         return None
+    return _bounded(seconds)
+
+
+def _bounded(seconds: float) -> int:
     return max(1, min(MAX_COOL_SECONDS, -int(-seconds // 1)))
 
 

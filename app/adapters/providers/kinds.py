@@ -11,7 +11,7 @@ from app.base.secret import Secret
 from app.wire.request import Deviation
 from app.wire.rules import ReportedCost, UsageRule
 
-Wire = Literal["openai", "anthropic", "gemini", "bedrock"]
+Wire = Literal["openai", "anthropic", "gemini", "bedrock", "ideogram"]
 
 Headers = MutableMapping[str, str]
 
@@ -48,6 +48,18 @@ class Deadlines(Struct, frozen=True, kw_only=True):
 
 def always_native(_model: str) -> Structured:
     return "native"
+
+
+def always_json_mode(_model: str) -> Structured:
+    return "json_mode"
+
+
+def always_prompted(_model: str) -> Structured:
+    return "prompt"
+
+
+def any_effort(_model: str) -> tuple[str, ...] | None:
+    return None
 
 
 Meaning = Literal[
@@ -87,10 +99,19 @@ class Kind(Struct, frozen=True, kw_only=True):
     usage: UsageRule
     structured: Callable[[str], Structured] = always_native
     """By the provider's own name of the model."""
+    foreign_fields: Mapping[str, frozenset[str]] = {}
+    """Our endpoint's name → fields of its format that this provider does not know. A request with one of them is read
+    and written again in the provider's own words, instead of being passed on as it is."""
     fetches_urls: frozenset[str] = frozenset()
-    """Of `image`, `audio`, `file`: the parts that the provider itself fetches by URL; the hub fetches the others."""
+    """Of `image`, `audio`, `file`: the parts that the provider itself fetches by URL; the hub fetches the others.
+    `file@responses`: at that endpoint alone."""
     reasoning_field: str | None = None
     """On OpenAI's wire: the field of an assistant message under which the provider takes its thoughts back."""
+    insists_on_thoughts: bool = False
+    """On OpenAI's wire: whether it refuses a tool loop whose thoughts its client has dropped."""
+    efforts: Callable[[str], tuple[str, ...] | None] = any_effort
+    """On OpenAI's wire, by the provider's own name of the model: which words `reasoning_effort` may be. Empty where it
+    may not stand there at all; None where nobody knows, and what a caller wishes is passed on."""
     on_disconnect: Literal["cancel", "drain"]
     """What to do with a stream when the client leaves: cancel where the provider stops billing then, else read on.
 
@@ -110,6 +131,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     """Names under which this provider's own tools look for the key."""
     key_check_path: str | None = None
     """The cheapest GET that needs a valid key; `../` steps out of the base URL's last part."""
+    lists_url: str | None = None
+    """The base of the two paths above and below, where it is not that of calls."""
     models_path: str | None = "/models"
     starter_models: tuple[tuple[str, str], ...] = ()
     """(upstream model, type) offered where the provider's own list cannot be read."""

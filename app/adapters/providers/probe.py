@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from app.adapters.providers import failures
-from app.adapters.providers.addresses import endpoint_url
+from app.adapters.providers.addresses import endpoint_url, lists_url
 from app.adapters.providers.demo import MODELS
 from app.adapters.providers.kinds import Kind, ToSign
 from app.base.errors import AppError
@@ -21,7 +21,7 @@ _TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 _MOST_BYTES = 2 * 1024 * 1024
 _MOST_MODELS = 2_000
 _MOST_NAME = 200
-_MAY_LACK_A_LIST = frozenset({"custom", "doubao"})
+_MAY_LACK_A_LIST = frozenset({"custom", "doubao", "bedrock"})
 
 
 class ProbeResult(Struct, frozen=True, kw_only=True):
@@ -50,6 +50,7 @@ async def check(
     """
     if kind.base_url == "demo:":
         return ProbeResult(is_ok=True, status=None, sentence=f"{kind.title} is ready.", models=[m for m, _ in MODELS])
+    base_url = lists_url(kind, base_url)
     if (base_url or kind.base_url or "").find("{region}") >= 0:
         if not region:
             return _no(None, f"{kind.title} needs a region.")
@@ -104,15 +105,17 @@ def _judged(kind: Kind, paths: list[str], answers: list[_Answer], parts: Mapping
             if status in (404, 405):
                 continue  # Nothing else is known that would try the key for free.
             failure = failures.from_answer(kind, status, answer.headers, answer.body, parts.values())
+            if kind.lists_url is not None and failure.code == "provider_permission_denied":
+                continue  # Amazon knows who asks: a key that may call models need not be one that may list them.
             said = f" It says: {failure.provider_text}" if failure.provider_text else ""
             return _no(status, f"{failure.error.sentence} (status {status}){said}")
         if answer.is_cut:
             return _no(status, f"{kind.title} answered with more than 2 MB.")
-        if path == kind.models_path:
+        if path == kind.models_path or kind.lists_url is not None:
             found = _model_names(answer.body)
             if found is None:
                 return _no(status, f"{kind.title} answered {path} with something else than a list of models.")
-            models = found
+            models += found
     count = f" It lists {len(models)} model{'' if len(models) == 1 else 's'}." if models else ""
     return ProbeResult(
         is_ok=True, status=status, sentence=f"{kind.title} accepts the credential.{count}", models=models
@@ -124,13 +127,16 @@ def _no(status: int | None, sentence: str) -> ProbeResult:
 
 
 def _model_names(body: bytes) -> list[str] | None:
-    """From OpenAI's list (`data`, `id`), Gemini's (`models`, `name`) or a bare list; None when it is none of them."""
+    """From OpenAI's list (`data`, `id`), Gemini's (`models`, `name`), Amazon's two or a bare list; None when it is none
+    of them."""
     try:
         decoded: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if isinstance(decoded, dict):
         outer = cast(dict[str, Any], decoded)
+        if (amazons := _amazons_names(outer)) is not None:
+            return amazons
         decoded = outer.get("data", outer.get("models"))
         if decoded is None and "data" in outer:
             return []  # Ollama without any model: {"object": "list", "data": null}
@@ -145,16 +151,40 @@ def _model_names(body: bytes) -> list[str] | None:
     return names
 
 
+_AMAZONS_OUTPUTS = frozenset({"TEXT", "IMAGE", "EMBEDDING"})
+_NOT_CALLED_HERE = re.compile(r"rerank|(^|\.)stability\.|(^|\.)twelvelabs\.")
+"""Of Amazon's lists: models whose documents the hub does not know."""
+
+
+def _amazons_names(answer: Mapping[str, Any]) -> list[str] | None:
+    """What can be called by its own name, or the ids of profiles, by which the rest is called."""
+    models, profiles = answer.get("modelSummaries"), answer.get("inferenceProfileSummaries")
+    listed: Any = models if models is not None else profiles
+    if not isinstance(listed, list):
+        return None
+    names: list[str] = []
+    for row in cast(list[Any], listed)[:_MOST_MODELS]:
+        entry = cast(dict[str, Any], row) if isinstance(row, dict) else {}
+        name: Any = entry.get("modelId" if models is not None else "inferenceProfileId")
+        is_callable = models is None or (
+            "ON_DEMAND" in (entry.get("inferenceTypesSupported") or ())
+            and not _AMAZONS_OUTPUTS.isdisjoint(entry.get("outputModalities") or ())
+        )
+        if is_callable and isinstance(name, str) and 0 < len(name) <= _MOST_NAME and not _NOT_CALLED_HERE.search(name):
+            names.append(name)
+    return names
+
+
 # In this order: `gpt-4o-transcribe` is no chat model, `text-embedding-…` no text model.
 _TYPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"embed|(^|[-/])bge-|(^|[-/])e5-|(^|[-/])gte-|minilm", re.I), "embedding"),
     (re.compile(r"moderation|guard", re.I), "moderation"),
     (re.compile(r"whisper|transcri|(^|[-/])stt|asr", re.I), "transcription"),
-    (re.compile(r"(^|[-/])tts|text-to-speech|speech", re.I), "speech"),
-    (re.compile(r"sora|veo-|video|seedance|kling|wan2|hailuo|runway", re.I), "video"),
+    (re.compile(r"(^|[-/])tts|text-to-speech|speech|nova(-2)?-sonic", re.I), "speech"),
+    (re.compile(r"sora|veo-|nova-reel|video|seedance|kling|wan2|hailuo|runway", re.I), "video"),
     (
         re.compile(
-            r"dall-e|image|imagen|seedream|seededit|flux|stable-diffusion|sdxl|ideogram|nano-banana|recraft|qwen-image",
+            r"dall-e|image|imagen|nova-canvas|seedream|seededit|flux|stable-diffusion|sdxl|ideogram|nano-banana|recraft|qwen-image",
             re.I,
         ),
         "image",

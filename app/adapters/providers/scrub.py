@@ -54,6 +54,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         _ID,
     ),
     (re.compile(r"\barn:aws[\w\-]*:\S+"), _ID),
+    # Google's names of accounts.
+    (re.compile(r"\b(?:projects|organizations|folders|billingAccounts)/[\w\-]+"), _ID),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.I), _ID),
     (re.compile(r"\b\d{10,}\b"), _ID),
     (re.compile(r"\b(?=\w*[0-9])(?=\w*[A-Za-z])\w{24,}\b"), _ID),

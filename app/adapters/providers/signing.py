@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.adapters.providers import sigv4
 from app.adapters.providers.kinds import Headers, ToSign
+from app.base import clock
+from app.base.errors import BadValue
 from app.base.secret import Secret
 
 
@@ -17,18 +20,44 @@ def bearer(headers: Headers, parts: Mapping[str, Secret], _request: ToSign) -> N
         headers["Authorization"] = f"Bearer {secret.reveal()}"
 
 
-def bearer_api_key(headers: Headers, parts: Mapping[str, Secret], _request: ToSign) -> None:
-    """A Bedrock API key is sent as a bearer token.
+def bedrock(headers: Headers, parts: Mapping[str, Secret], request: ToSign) -> None:
+    """A Bedrock API key as a bearer token, or a signature by an access key.
 
     https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-use.html
+
+    Raises:
+        BadValue: an access key, and the provider has no region.
     """
     if (api_key := parts.get("api_key")) is not None:
         headers["Authorization"] = f"Bearer {api_key.reveal()}"
+        return
+    if not request.region:
+        raise BadValue("Amazon Bedrock needs a region.")
+    key = sigv4.Key(
+        access_key_id=parts["access_key_id"],
+        secret_access_key=parts["secret_access_key"],
+        session_token=parts.get("session_token"),
+    )
+    sigv4.sign(
+        headers,
+        key,
+        method=request.method,
+        url=request.url,
+        content=request.content,
+        region=request.region,
+        service="bedrock",
+        moment=clock.now(),
+    )
 
 
 def x_api_key(headers: Headers, parts: Mapping[str, Secret], _request: ToSign) -> None:
     """Anthropic's header. https://docs.anthropic.com/en/api/overview#authentication"""
     headers["x-api-key"] = parts["secret"].reveal()
+
+
+def api_key(headers: Headers, parts: Mapping[str, Secret], _request: ToSign) -> None:
+    """Ideogram's header. https://developer.ideogram.ai/ideogram-api/api-setup"""
+    headers["Api-Key"] = parts["secret"].reveal()
 
 
 def x_goog_api_key(headers: Headers, parts: Mapping[str, Secret], _request: ToSign) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -60,3 +60,21 @@ async def totals(session: AsyncSession, source: str) -> Mapping[str, int]:
 async def teams_with_grants(session: AsyncSession) -> frozenset[str]:
     """The ids of the teams that were ever given something."""
     return frozenset((await session.scalars(select(CreditGrant.team_id).distinct())).all())
+
+
+async def count(session: AsyncSession, team_id: str) -> int:
+    """How many grants, corrections among them, the team was given."""
+    return await session.scalar(select(func.count()).where(CreditGrant.team_id == team_id)) or 0
+
+
+async def balance(session: AsyncSession, team_id: str) -> int:
+    """What all grants of a team come to, in nano-credits."""
+    total = select(func.coalesce(func.sum(CreditGrant.amount_nano), 0)).where(CreditGrant.team_id == team_id)
+    return int(await session.scalar(total) or 0)
+
+
+async def page(session: AsyncSession, team_id: str, *, limit: int, skip: int = 0) -> Sequence[CreditGrant]:
+    """`limit` grants of a team after the first `skip`, newest first."""
+    query = select(CreditGrant).where(CreditGrant.team_id == team_id)
+    query = query.order_by(CreditGrant.created_at.desc(), CreditGrant.id.desc())
+    return (await session.scalars(query.limit(limit).offset(skip))).all()

@@ -65,6 +65,8 @@ class Call(Base):
     error_text: Mapped[LongText | None]
     usage_source: Mapped[Name | None]
     """`provider`, `estimated` or `none`."""
+    fidelity: Mapped[LongText | None]
+    """What the provider could not be told as it was asked: a JSON array of `{path, what, why}`; None when all was."""
     provider_cost_nano: Mapped[Count | None] = mapped_column(default=None)
     """nano-USD as the provider itself reports it (OpenRouter, xAI)."""
     input: Mapped[Count]
@@ -130,6 +132,57 @@ class IdempotentAnswer(Base):
     """None while the first call is still running."""
     content_type: Mapped[Name | None]
     sealed_answer: Mapped[LongText | None]
+    expires_us: Mapped[MomentUs]
+
+
+class TurnState(Base):
+    """What only its provider understands of an assistant's turn (signatures of thoughts, encrypted items), for clients
+    that do not give it back; and with which credential it was made."""
+
+    __tablename__ = "turn_state"
+    __table_args__ = (Index("ix_turn_state_expires_us", "expires_us"),)
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    """SHA-256 of team, kind of provider and tool call, or of an opaque value that the client itself carries."""
+    team_id: Mapped[Ref]
+    credential_id: Mapped[Ref]
+    """Some values work only with the organisation whose credential made them."""
+    sealed: Mapped[LongText | None]
+    """None for what the client carries."""
+    expires_us: Mapped[MomentUs]
+
+
+class StoredResponse(Base):
+    """One turn of a caller of the Responses API: what they sent and what they got, so that the next can build on it."""
+
+    __tablename__ = "stored_response"
+    __table_args__ = (Index("ix_stored_response_expires_us", "expires_us"),)
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    """SHA-256 of team and response id."""
+    team_id: Mapped[Ref]
+    previous: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    """The digest of the turn before."""
+    origin: Mapped[Name]
+    """The kind of provider whose encrypted thoughts are in it unmarked."""
+    sealed: Mapped[LongText]
+    """`{"input": […], "response": {…}}`"""
+    expires_us: Mapped[MomentUs]
+
+
+class StoredItem(Base):
+    """In which stored response an output item is, for callers that name items instead of sending them again."""
+
+    __tablename__ = "stored_item"
+    __table_args__ = (
+        Index("ix_stored_item_expires_us", "expires_us"),
+        Index("ix_stored_item_response", "response"),
+    )
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    """SHA-256 of team and item id."""
+    response: Mapped[bytes] = mapped_column(LargeBinary(32))
+    """The digest of its response."""
     expires_us: Mapped[MomentUs]
 
 

@@ -78,6 +78,7 @@ class Ending(Struct, frozen=True, kw_only=True):
     error_text: str | None
     usage_source: str
     provider_cost_nano: int | None
+    fidelity: str | None = None
 
 
 class Tried(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.base.clock import MICROSECONDS, now_us
+from app.domain.calls import handed_over
 from app.domain.calls.models import Call, CallContent, IdempotentAnswer, Process
 
 BEAT_SECONDS = 10
@@ -62,7 +63,9 @@ async def end_orphans(session: AsyncSession, data_dir: Path) -> int:
     Their Idempotency-Keys become free: nobody will ever store their answers.
     """
     known = {row.boot_id: row.beat_us for row in await session.execute(select(Process.boot_id, Process.beat_us))}
-    running = await session.scalars(select(Call.boot_id).where(Call.status == "running").distinct())
+    running = await session.scalars(
+        select(Call.boot_id).where(Call.status == "running", Call.boot_id != handed_over.NO_PROCESS).distinct()
+    )
     dead = [boot_id for boot_id in {*known, *running} if _is_dead(data_dir, boot_id, known.get(boot_id))]
     if not dead:
         return 0

@@ -120,8 +120,14 @@ async def _print(news: Sequence[Call], names: Names, *, as_json: bool) -> None:
 
 
 def _print_one(shown: dict[str, Any]) -> None:
-    tries, content, usage = shown.pop("tries"), shown.pop("content"), shown.pop("usage")
-    console.show_fields([*shown.items(), *((f"usage.{meter}", count) for meter, count in usage.items())])
+    tries, content, usage, notes = (shown.pop(name) for name in ("tries", "content", "usage", "fidelity"))
+    console.show_fields(
+        [
+            *shown.items(),
+            *((f"usage.{meter}", count) for meter, count in usage.items()),
+            *((f"{note['what']} {note['path']}", note["why"]) for note in notes),
+        ]
+    )
     if tries:
         console.say("")
         console.print_table(

@@ -26,7 +26,7 @@ def key() -> None:
 @console.option(
     "--strict",
     is_flag=True,
-    help="Mark the key as strict. The mark is kept; it takes effect when formats are translated (next version).",
+    help="Refuse a call with 400 when its provider cannot be told all that it asks, rather than leave something out.",
 )
 @console.json_option
 def create(

@@ -38,7 +38,7 @@ def adopt(name: str | None, is_all: bool, as_json: bool) -> None:
         found = await discovery.find(os.environ)
         if not is_all and not any(one.name == name for one in found):
             raise NotFound(f"Nothing to adopt{f' as {name}' if name else ''}. {_what_there_is(found)}")
-        wanted = [one for one in found if one.name == name or (is_all and one.is_served)]
+        wanted = [one for one in found if one.name == name or is_all]
         async with house.opened(settings) as hub:
             if is_all:
                 wanted = await adoption.not_yet_there(hub, wanted)

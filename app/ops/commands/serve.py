@@ -83,7 +83,7 @@ async def _accepted(hub: House, found: Found) -> bool:
     from app.base.errors import AppError
     from app.ops import adoption
 
-    if not found.is_served or not click.confirm(f"Found {found.source}. Use {found.kind.title}?", default=True):
+    if not click.confirm(f"Found {found.source}. Use {found.kind.title}?", default=True):
         return False
     try:
         adopted = await adoption.adopt(hub, found)

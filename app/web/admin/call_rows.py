@@ -10,6 +10,7 @@ from msgspec import Struct
 from app.base.usage import METERS
 from app.domain.calls.models import Attempt, Call
 from app.web.admin.standing import Badge
+from app.wire.notes import Note
 
 _OWNERS = {"you": "the caller", "admin": "an admin of this hub", "provider": "the provider", "hub": "the hub"}
 """The owners of `base/errors.py`, where `you` is whoever calls."""
@@ -28,6 +29,11 @@ _METER_TITLES = {
     "characters": "Characters",
     "requests": "Requests",
     "web_searches": "Web searches",
+}
+_NOTE_BADGES = {
+    "dropped": Badge("warn", "Not passed on"),
+    "emulated": Badge("info", "In another way"),
+    "defaulted": Badge("off", "Filled in"),
 }
 _UNITS = {"images": "images", "seconds": "s", "characters": "characters", "web_searches": "searches"}
 
@@ -56,6 +62,13 @@ class AttemptRow(Struct, frozen=True, kw_only=True):
     credential: str
     badge: Badge
     bar: Bar
+
+
+class NoteRow(Struct, frozen=True):
+    """A field of the request that the provider was not told as it was asked."""
+
+    note: Note
+    badge: Badge
 
 
 class UsageRow(Struct, frozen=True):
@@ -100,6 +113,12 @@ def usage_rows(call: Call) -> list[UsageRow]:
         for meter in METERS
         if (count := int(getattr(call, meter)))
     ]
+
+
+def note_rows(notes: Sequence[Note]) -> list[NoteRow]:
+    """What was lost first, then what was done in another way, then what was filled in."""
+    order = list(_NOTE_BADGES)
+    return [NoteRow(note, _NOTE_BADGES[note.what]) for note in sorted(notes, key=lambda note: order.index(note.what))]
 
 
 def tokens_per_second(call: Call) -> str:

@@ -12,6 +12,7 @@ from app.base.errors import NotFound
 from app.domain.calls import reports
 from app.domain.catalog import credentials
 from app.domain.identity import api_keys
+from app.gateway import fidelity
 from app.web import pages
 from app.web.admin import call_rows
 
@@ -42,5 +43,6 @@ class CallsController(Controller):
             call=call,
             attempts=call_rows.attempt_rows(call, attempts, labels),
             usage=call_rows.usage_rows(call),
+            notes=call_rows.note_rows(fidelity.from_record(call.fidelity)),
             speed=call_rows.tokens_per_second(call),
         )

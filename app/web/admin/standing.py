@@ -26,7 +26,7 @@ KEYS_SHOWN = 8
 
 
 CredentialState = Literal["ready", "resting", "idle", "disabled", "unreadable"]
-ProviderState = Literal["ready", "partly", "none_ready", "no_credential", "not_served", "unknown_kind", "off"]
+ProviderState = Literal["ready", "partly", "none_ready", "no_credential", "unknown_kind", "off"]
 
 
 class Badge(Struct, frozen=True):
@@ -125,7 +125,7 @@ def model_row(model: CallableModel) -> ModelRow:
         RouteRow(
             provider=route.source.name,
             upstream_model=route.upstream_model,
-            can_serve=bool(route.source.credentials and route.source.kind.paths),
+            can_serve=bool(route.source.credentials),
         )
         for route in model.routes
     ]
@@ -174,8 +174,6 @@ def _provider_state(
         return "off", Badge("off", "Switched off")
     if kind is None:
         return "unknown_kind", Badge("bad", "Unknown kind")
-    if not kind.paths:
-        return "not_served", Badge("warn", "Not served yet")
     if not credentials and not kind.is_local():
         return "no_credential", Badge("bad", "No credential")
     if ready == len(credentials):

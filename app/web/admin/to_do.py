@@ -80,13 +80,6 @@ def _of_provider(provider: ProviderRow) -> Iterator[ToDo]:
                 text="Without one it takes no calls. Add one to your hub file and apply it.",
                 command="hub apply hub.yaml",
             )
-        case "not_served":
-            yield ToDo(
-                tone="warn",
-                title=f"{provider.name} cannot be called yet",
-                text=f"This version of the hub does not send calls to {provider.kind}.",
-                command="hub provider list",
-            )
         case "unknown_kind":
             yield ToDo(
                 tone="bad",

@@ -17,9 +17,11 @@ from app.base.config import Settings
 from app.base.errors import AppError, NotFound, WrongMethod
 from app.gateway.gateway import Gateway
 from app.web.api import routes
+from app.web.api.array_door import ArrayDoor
 from app.web.api.asgi_door import AsgiDoor
 from app.web.api.authentication import Authentication
 from app.web.api.visit import Visit, path_of
+from app.web.mount_point import address_for
 from app.wire.faces import Speaker
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -32,6 +34,7 @@ class ProgramsDoor:
         self._gateway = gateway
         self._authentication = authentication
         self._max_body_bytes = settings.max_body_bytes
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. `scope["path"]` is what follows the hub's mount point."""
@@ -39,7 +42,7 @@ class ProgramsDoor:
         http = cast(HTTPScope, scope)
         path = path_of(http)
         called = routes.CALLS.get(path)
-        if called is not None:
+        if called is not None and (http["method"] == "POST" or path not in routes.ALSO_READ):
             door = _door(send, called.speaker)
             visit = self._visit(http, path, receive, door, arrived_at)
             await self._guard(visit, _call_of(visit, called))
@@ -50,7 +53,8 @@ class ProgramsDoor:
         for row in (*routes.CALL_PATTERNS, *routes.RESOURCES):
             found = row.pattern.fullmatch(path)
             if found is not None:
-                visit = self._visit(scope, path, receive, _door(send, row.speaker), arrived_at)
+                door = _door_of(row, send, scope)
+                visit = self._visit(scope, path, receive, door, arrived_at)
                 visit.variables = {name: value for name, value in found.groupdict().items() if value is not None}
                 is_call = isinstance(row, routes.PatternRoute)
                 answering = _call_of(visit, row) if is_call else _resource_of(visit, row)
@@ -60,6 +64,7 @@ class ProgramsDoor:
         await self._guard(visit, _nothing(visit))
 
     def _visit(self, scope: HTTPScope, path: str, receive: Receive, door: AsgiDoor, arrived_at: float) -> Visit:
+        headers = dict(scope["headers"])
         return Visit(
             gateway=self._gateway,
             authentication=self._authentication,
@@ -68,9 +73,10 @@ class ProgramsDoor:
             method=str(scope["method"]),
             path=path,
             query=scope["query_string"].decode("latin-1"),
-            headers=dict(scope["headers"]),
+            headers=headers,
             receive=receive,
             door=door,
+            address_of_hub=lambda: address_for(self._settings, scope, headers),
         )
 
     async def _guard(self, visit: Visit, answering: Awaitable[None]) -> None:
@@ -85,6 +91,12 @@ class ProgramsDoor:
             _log.exception("request.crashed", path=visit.path)
             if not door.has_started:
                 await door.refuse(AppError("Something in the hub went wrong; its administrator finds it in the log."))
+
+
+def _door_of(row: routes.PatternRoute | routes.Resource, send: Send, scope: HTTPScope) -> AsgiDoor:
+    if isinstance(row, routes.PatternRoute) and row.streams_arrays and b"alt=sse" not in scope["query_string"]:
+        return ArrayDoor(send, error_body=row.speaker.error_body, error_event=row.speaker.error_event)
+    return _door(send, row.speaker)
 
 
 def _door(send: Send, speaker: Speaker) -> AsgiDoor:

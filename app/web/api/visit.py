@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from litestar.types import HTTPScope, Receive
 from msgspec import Struct
 
-from app.base.errors import BadRequest
+from app.base.errors import BadRequest, NotAuthenticated
 from app.domain.identity.callers import Caller
 from app.gateway.gateway import Gateway
 from app.gateway.request import CallRequest
@@ -20,8 +20,11 @@ from app.wire.faces import Speaker
 from app.wire.request import Incoming
 
 _MAX_CLIENT = 200
+_MAKES_FILES = ("image", "video")
 _MAX_PROJECT = 200
 _PROJECT = re.compile(r"[\x20-\x7e]{1,200}")
+_KEY_IN_ADDRESS = re.compile(r"(?:^|&)key=")
+"""As Gemini's clients may send it."""
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
@@ -37,6 +40,8 @@ class Visit(Struct):
     headers: Mapping[bytes, bytes]
     receive: Receive
     door: AsgiDoor
+    address_of_hub: Callable[[], str]
+    """Where this client reaches the hub, for links."""
     variables: Mapping[str, str] = {}
     """What stood in the path."""
 
@@ -45,6 +50,12 @@ class Visit(Struct):
         Raises:
             NotAuthenticated
         """
+        if _KEY_IN_ADDRESS.search(self.query):
+            raise NotAuthenticated(
+                "A key does not belong into an address, which logs keep. Send it in the header x-goog-api-key or "
+                "Authorization, without ?key=.",
+                code="missing_api_key",
+            )
         return self.authentication.caller(self.headers)
 
     async def body(self) -> bytes:
@@ -62,10 +73,11 @@ class Visit(Struct):
             path=self.path, query=self.query, headers=self.headers, variables=self.variables, body=await self.body()
         )
 
-    async def call(self, endpoint: Endpoint, speaker: Speaker) -> None:
-        """Read the request as a model call and let the gateway carry it."""
+    async def call(self, endpoint: Endpoint, speaker: Speaker, incoming: Incoming | None = None) -> None:
+        """Read the request as a model call and let the gateway carry it; `incoming` where its body was read before."""
         caller = self.caller()
-        incoming = await self.incoming()
+        if incoming is None:
+            incoming = await self.incoming()
         request = CallRequest(
             endpoint=endpoint,
             body=speaker.read(endpoint, incoming),
@@ -73,6 +85,7 @@ class Visit(Struct):
             arrived_at=self.arrived_at,
             client=_text(self.headers.get(b"user-agent"), _MAX_CLIENT),
             project=_project(self.headers),
+            address=self.address_of_hub() if endpoint.task in _MAKES_FILES else "",
             timeout_seconds=_timeout(self.headers.get(b"x-hub-timeout-ms")),
             idempotency_key=_idempotency_key(self.headers.get(b"idempotency-key")),
         )

@@ -391,7 +391,8 @@ async def test_every_answer_says_which_call_it_was(hub_environ: dict[str, str], 
             assert (answer.headers["x-hub-provider"], answer.headers["x-hub-attempts"]) == ("one", "1")
             assert "provider;dur=" in answer.headers["server-timing"]
             # Nothing of the provider's own headers comes through.
-            assert not {"openai-organization", "x-request-id", "set-cookie"} & set(answer.headers)
+            assert answer.headers["x-request-id"] == answer.headers["request-id"] == answer.headers["x-hub-call-id"]
+            assert not {"openai-organization", "set-cookie"} & set(answer.headers)
 
 
 def peak_rss_bytes() -> int:
