@@ -275,6 +275,9 @@ def _meaning(kind: Kind, status: int, said: _Said, *, is_inside: bool) -> Meanin
                     return meaning
     if is_inside and said.type == "invalid_request_error":
         return "refused"
+    if status == 404 and said.param not in (None, "model"):
+        # What is not there is something that the request names: an item, a file. The model need not rest for it.
+        return "refused"
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return None if status >= 500 or status in _BREAKS else "refused"

@@ -113,6 +113,8 @@ TABLE: list[tuple[str, int, Any, int, str, tuple[str, int], bool, bool, str]] = 
         False,
         "admin",
     ),
+    # An item of a history that is not there: the model need not rest for it.
+    ("openai", 404, said(param="input"), 400, "provider_refused", NOTHING, False, False, "you"),
     ("poe", 400, said(code="model_not_found"), 502, "provider_model_not_found", RESTS_FOR_MODEL, True, False, "admin"),
     ("doubao", 404, said(code="ModelNotOpen"), 502, "provider_model_not_found", RESTS_FOR_MODEL, True, False, "admin"),
     (
