@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, AnswerFacts, BrokenStream
 from app.wire.anthropic import usage
+from app.wire.sse import Cutter, data_of
 
 _MAX_GARBAGE_EVENTS = 10
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -47,9 +48,7 @@ class StreamTap:
     """Follows one SSE stream. `feed` gives what may go to the client now; `tail` is what waits for the settlement."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
-        """The beginning of an event whose end has not come, its line ends plain."""
-        self._had_cr = False
+        self._cutter = Cutter(MAX_MEDIA_EVENT_BYTES)
         self._garbage = 0
         self._last = b""
         """The end of the message, which waits."""
@@ -76,36 +75,13 @@ class StreamTap:
         """
         if self.error is not None:
             return b""
-        if self._had_cr or b"\r" in chunk:
-            chunk = self._plain_line_ends(chunk)
-        # An event ends within the new bytes or where they meet the old ones; the old ones are not searched again.
-        cut = chunk.rfind(b"\n\n") + 2
-        if cut < 2:
-            cut = 1 if chunk.startswith(b"\n") and self._held.endswith(b"\n") else 0
-        if cut and not self._held:
-            events = chunk[:cut]
-        else:
-            self._held += chunk[:cut]
-            events = b""
-            if cut:
-                events = bytes(self._held)
-                self._held.clear()
-        self._held += chunk[cut:]
-        if len(self._held) > MAX_MEDIA_EVENT_BYTES:
-            raise BrokenStream(f"an event of more than {MAX_MEDIA_EVENT_BYTES} bytes")
+        events = self._cutter.feed(chunk)
         return self._pass(events) if events else b""
 
     def finish(self) -> bytes:
         """The stream has ended: what is left, if it is a whole event."""
-        rest = bytes(self._held).strip(b"\n")
-        self._held.clear()
-        return self._pass(rest + b"\n\n") if rest and self.error is None else b""
-
-    def _plain_line_ends(self, chunk: bytes) -> bytes:
-        if self._had_cr and chunk.startswith(b"\n"):
-            chunk = chunk[1:]
-        self._had_cr = chunk.endswith(b"\r")
-        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        rest = self._cutter.finish()
+        return self._pass(rest) if rest and self.error is None else b""
 
     def _pass(self, events: bytes) -> bytes:
         return b"".join([passed for event in events[:-2].split(b"\n\n") if (passed := self._look(event))])
@@ -114,7 +90,7 @@ class StreamTap:
         """Read one event; what goes to the client now."""
         if self.error is not None:
             return b""
-        data = _data_of(event)
+        data = data_of(event)
         if data is None:
             return event + b"\n\n"
         if not data:
@@ -185,14 +161,6 @@ class StreamTap:
         if self._garbage > _MAX_GARBAGE_EVENTS:
             raise BrokenStream("events that are not JSON")
         return b""
-
-
-def _data_of(event: bytes) -> bytes | None:
-    """The data of one event; None for a comment or an event without any."""
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    if not lines:
-        return None
-    return lines[0].strip() if len(lines) == 1 else b"\n".join(lines).strip()
 
 
 def _present(raw: Raw) -> Raw | None:

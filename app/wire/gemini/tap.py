@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, AnswerFacts, BrokenStream
 from app.wire.gemini import searches
+from app.wire.sse import Cutter, data_of
 
 _MAX_GARBAGE_EVENTS = 10
 _MAX_TAIL = MAX_MEDIA_EVENT_BYTES
@@ -62,10 +63,7 @@ class StreamTap:
     """Follows one stream of events. `feed` gives what may go to the client now."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
-        """The beginning of an event whose end has not come, its line ends plain."""
-        self._had_cr = False
-        """Whether the last byte was a CR, so that an LF now belongs to it."""
+        self._cutter = Cutter(MAX_MEDIA_EVENT_BYTES)
         self._garbage = 0
         self._web_searches = 0
         self._report = _NULL
@@ -97,41 +95,20 @@ class StreamTap:
         """
         if self.error is not None:
             return b""
-        if self._had_cr or b"\r" in chunk:
-            chunk = self._plain_line_ends(chunk)
-        # An event ends within the new bytes or where they meet the old ones; the old ones are not searched again.
-        cut = chunk.rfind(b"\n\n") + 2
-        if cut < 2:
-            cut = 1 if chunk.startswith(b"\n") and self._held.endswith(b"\n") else 0
-        self._held += chunk[:cut]
-        events = b""
-        if cut:
-            events = bytes(self._held)
-            self._held.clear()
-        self._held += chunk[cut:]
-        if len(self._held) > MAX_MEDIA_EVENT_BYTES:
-            raise BrokenStream(f"an event of more than {MAX_MEDIA_EVENT_BYTES} bytes")
+        events = self._cutter.feed(chunk)
         return self._pass(events) if events else b""
 
     def finish(self) -> bytes:
         """The stream has ended: what is left, if it is a whole event."""
-        rest = bytes(self._held).strip(b"\n")
-        self._held.clear()
-        return self._pass(rest + b"\n\n") if rest and self.error is None else b""
-
-    def _plain_line_ends(self, chunk: bytes) -> bytes:
-        """CR LF and CR as LF, also where the two are cut apart."""
-        if self._had_cr and chunk.startswith(b"\n"):
-            chunk = chunk[1:]
-        self._had_cr = chunk.endswith(b"\r")
-        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        rest = self._cutter.finish()
+        return self._pass(rest) if rest and self.error is None else b""
 
     def _pass(self, events: bytes) -> bytes:
         """Look at each event of a piece that ends with one."""
         return b"".join([self._one(event) for event in events[:-2].split(b"\n\n")])
 
     def _one(self, event: bytes) -> bytes:
-        data = _data_of(event)
+        data = data_of(event)
         if self.error is not None or not data:
             # Google's libraries take a comment for JSON, and an event without data is nothing to anybody.
             return b""
@@ -189,14 +166,6 @@ class StreamTap:
 def _is_there(raw: Raw) -> bool:
     # What is absent is the default itself, and that is nearly always.
     return raw is not _NULL and bytes(raw) != b"null"
-
-
-def _data_of(event: bytes) -> bytes | None:
-    """The data of one event; None for a comment or an event without any."""
-    if event.startswith(b"data:") and b"\n" not in event:
-        return event[5:].strip()
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines).strip() if lines else None
 
 
 def _characters(candidate: _Candidate) -> int:

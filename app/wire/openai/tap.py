@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.wire.answers import MAX_EVENT_BYTES, MAX_MEDIA_EVENT_BYTES, AnswerFacts, BrokenStream
+from app.wire.sse import Cutter, data_of
 
 _MAX_GARBAGE_EVENTS = 10
 _DONE = b"[DONE]"
@@ -63,11 +64,7 @@ class StreamTap:
     def __init__(self, *, wants_usage: bool, asks_usage: bool, carries_media: bool = False) -> None:
         self._withholds_usage = asks_usage and not wants_usage
         self._asks_usage = asks_usage
-        self._held = bytearray()
-        """The beginning of an event whose end has not come, its line ends plain."""
-        self._had_cr = False
-        """Whether the last byte was a CR, so that an LF now belongs to it."""
-        self._max_event = MAX_MEDIA_EVENT_BYTES if carries_media else MAX_EVENT_BYTES
+        self._cutter = Cutter(MAX_MEDIA_EVENT_BYTES if carries_media else MAX_EVENT_BYTES)
         self._garbage = 0
         self._usage_event = b""
         self.upstream_id: str | None = None
@@ -91,48 +88,25 @@ class StreamTap:
 
     def feed(self, chunk: bytes) -> bytes:
         """Raises `BrokenStream` for an event beyond all bounds or too much that is not JSON."""
-        if self._had_cr or b"\r" in chunk:
-            chunk = self._plain_line_ends(chunk)
-        if not self._held and chunk.endswith(b"\n\n") and chunk.find(b"\n") == len(chunk) - 2:
+        cutter = self._cutter
+        is_one_line = chunk.endswith(b"\n\n") and chunk.find(b"\n") == len(chunk) - 2
+        if is_one_line and not cutter.is_within and b"\r" not in chunk:
             # The usual piece: one event on one line.
-            data = chunk[6:-2] if chunk.startswith(b"data: ") else _data_of(chunk)
+            data = chunk[6:-2] if chunk.startswith(b"data: ") else data_of(chunk[:-2])
             return chunk if self._look(chunk, data) else b""
         if self.error is not None:
             return b""
-        # An event ends within the new bytes or where they meet the old ones. The old ones are not searched again: a
-        # flood of lines without an end would cost the square of its length.
-        cut = chunk.rfind(b"\n\n") + 2
-        if cut < 2:
-            cut = 1 if chunk.startswith(b"\n") and self._held.endswith(b"\n") else 0
-        self._held += chunk[:cut]
-        events = b""
-        if cut:
-            events = bytes(self._held)
-            self._held.clear()
-        self._held += chunk[cut:]
-        self._check_size()
+        events = cutter.feed(chunk)
         return self._pass(events) if events else b""
 
     def finish(self) -> bytes:
         """The stream has ended: what is left, if it is a whole event."""
-        rest = bytes(self._held).strip(b"\n")
-        self._held.clear()
-        return self._pass(rest + b"\n\n") if rest and self.error is None else b""
-
-    def _plain_line_ends(self, chunk: bytes) -> bytes:
-        """CR LF and CR as LF, also where the two are cut apart."""
-        if self._had_cr and chunk.startswith(b"\n"):
-            chunk = chunk[1:]
-        self._had_cr = chunk.endswith(b"\r")
-        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-    def _check_size(self) -> None:
-        if len(self._held) > self._max_event:
-            raise BrokenStream(f"an event of more than {self._max_event} bytes")
+        rest = self._cutter.finish()
+        return self._pass(rest) if rest and self.error is None else b""
 
     def _pass(self, events: bytes) -> bytes:
         """Look at each event of a piece that ends with one."""
-        return b"".join([event + b"\n\n" for event in events[:-2].split(b"\n\n") if self._look(event, _data_of(event))])
+        return b"".join([event + b"\n\n" for event in events[:-2].split(b"\n\n") if self._look(event, data_of(event))])
 
     def _look(self, event: bytes, data: bytes | None) -> bool:
         """Read one event; whether it goes to the client now."""
@@ -210,14 +184,6 @@ class StreamTap:
         if self._garbage > _MAX_GARBAGE_EVENTS:
             raise BrokenStream("events that are not JSON")
         return False
-
-
-def _data_of(event: bytes) -> bytes | None:
-    """The data of one event; None for a comment or an event without any."""
-    if event.startswith(b"data:") and b"\n" not in event.rstrip(b"\n"):
-        return event[5:].strip()
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines).strip() if lines else None
 
 
 class _AnswerChoice(Struct):

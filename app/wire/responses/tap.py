@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, AnswerFacts, BrokenStream
 from app.wire.responses.events import BEFORE, LAST, NOT_JSON, NULL, Whole, decode_whole, error_of
+from app.wire.sse import Cutter, data_of
 
 _MAX_GARBAGE_EVENTS = 10
 
@@ -44,9 +45,7 @@ class StreamTap:
         self.response = b""
         """The whole response, as the last event tells it."""
         self.tail = b""
-        self._held = bytearray()
-        """The beginning of an event whose end has not come, its line ends plain."""
-        self._had_cr = False
+        self._cutter = Cutter(MAX_MEDIA_EVENT_BYTES)
         self._garbage = 0
 
     @property
@@ -58,46 +57,22 @@ class StreamTap:
         Raises:
             BrokenStream: an event beyond all bounds, or too much that is not JSON.
         """
-        if chunk and (self._had_cr or b"\r" in chunk):
-            chunk = self._plain_line_ends(chunk)
-        if self.error is not None or not chunk:
+        if self.error is not None:
             return b""
-        # An event ends within the new bytes or where they meet the old ones; the old ones are not searched again.
-        cut = chunk.rfind(b"\n\n") + 2
-        if cut < 2:
-            cut = 1 if chunk.startswith(b"\n") and self._held.endswith(b"\n") else 0
-        if not cut:
-            self._hold(chunk)
-            return b""
-        events = bytes(self._held) + chunk[:cut] if self._held else chunk[:cut]
-        self._held.clear()
-        self._hold(chunk[cut:])
-        return self._pass(events)
+        events = self._cutter.feed(chunk)
+        return self._pass(events) if events else b""
 
     def finish(self) -> bytes:
         """The stream has ended: what is left, if it is a whole event."""
-        rest = bytes(self._held).strip(b"\n")
-        self._held.clear()
-        return self._pass(rest + b"\n\n") if rest and self.error is None else b""
-
-    def _plain_line_ends(self, chunk: bytes) -> bytes:
-        """CR LF and CR as LF, also where the two are cut apart."""
-        if self._had_cr and chunk.startswith(b"\n"):
-            chunk = chunk[1:]
-        self._had_cr = chunk.endswith(b"\r")
-        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-    def _hold(self, piece: bytes) -> None:
-        self._held += piece
-        if len(self._held) > MAX_MEDIA_EVENT_BYTES:
-            raise BrokenStream(f"an event of more than {MAX_MEDIA_EVENT_BYTES} bytes")
+        rest = self._cutter.finish()
+        return self._pass(rest) if rest and self.error is None else b""
 
     def _pass(self, events: bytes) -> bytes:
         return b"".join([event + b"\n\n" for event in events[:-2].split(b"\n\n") if self._look(event)])
 
     def _look(self, event: bytes) -> bool:
         """Read one event; whether it goes to the client now."""
-        data = _data_of(event)
+        data = data_of(event)
         if self.error is not None:
             if data is not None and b"response.failed" in data:
                 self._learn_cause(data)
@@ -171,12 +146,6 @@ class StreamTap:
         if self._garbage > _MAX_GARBAGE_EVENTS:
             raise BrokenStream("events that are not JSON")
         return False
-
-
-def _data_of(event: bytes) -> bytes | None:
-    """The data of one event; None for a comment or an event without any."""
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines).strip() if lines else None
 
 
 def _whole(response: Raw) -> Whole:

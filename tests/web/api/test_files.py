@@ -129,7 +129,8 @@ async def test_a_file_whose_time_is_over_is_gone_with_its_bytes(hub: RunningHub,
 
     # Before the sweeper comes, it is gone for everybody else.
     assert (await anybody.get(old)).status_code == 404
-    assert await jobs.sweep_files(hub.db, hub.settings) == 1
+    # The hub's own job may have been there first.
+    await jobs.sweep_files(hub.db, hub.settings)
     assert await jobs.sweep_files(hub.db, hub.settings) == 0
 
     assert (await anybody.get(young)).status_code == 200
