@@ -13,6 +13,6 @@ def is_available(shared: Shared, model: CallableModel, endpoint: Endpoint) -> bo
     return any(
         shared.health.rests_for(credential.id, route.upstream_model) <= 0
         for route in model.routes
-        if upstream_endpoint(route.source.kind, endpoint) is not None
+        if upstream_endpoint(route.source.kind, endpoint, route.upstream_model) is not None
         for credential in route.source.credentials
     )

@@ -7,6 +7,7 @@ both sides and nothing is translated.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from functools import cache
 
 from msgspec import Struct
@@ -45,6 +46,7 @@ from app.wire.gemini import usage as gemini_usage
 from app.wire.gemini import veo
 from app.wire.ideogram import images as ideogram_images
 from app.wire.openai import (
+    ark_embeddings,
     ark_videos,
     chat_client,
     chat_images,
@@ -119,6 +121,7 @@ FORMATS: Mapping[str, Format] = {
         order_client=openai_embeddings,
         order_upstream=openai_embeddings,
     ),
+    "ark.embed": Format(task="embedding", read_usage=ark_embeddings.read_usage, order_upstream=ark_embeddings),
     "images.generations": Format(
         task="image",
         read_usage=openai_usage.read_usage,
@@ -201,18 +204,23 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def upstream_endpoint(kind: Kind, endpoint: Endpoint) -> str | None:
-    """At which of a provider's endpoints a call is served: its own where there is one, else the first of its task."""
+def upstream_endpoint(kind: Kind, endpoint: Endpoint, model: str) -> str | None:
+    """At which of a provider's endpoints a call of its `model` (the provider's own name) is served: where that model
+    alone is, else at the call's own endpoint where there is one, else at the first of its task."""
+    for pattern, name in kind.served_at.items():
+        if fnmatchcase(model, pattern) and _is_translated(endpoint.name, name):
+            return name
     return endpoint.name if endpoint.name in kind.paths else _translated_to(kind.name, endpoint.name)
 
 
 @cache
 def _translated_to(kind_name: str, endpoint_name: str) -> str | None:
-    own = FORMATS.get(endpoint_name)
-    if own is None or own.task is None or not own.is_spoken:
-        return None
-    for name in KINDS[kind_name].paths:
-        theirs = FORMATS.get(name)
-        if theirs is not None and theirs.task == own.task and theirs.is_answered:
-            return name
-    return None
+    return next((name for name in KINDS[kind_name].paths if _is_translated(endpoint_name, name)), None)
+
+
+def _is_translated(own_name: str, name: str) -> bool:
+    """Whether calls of one endpoint can be answered by another one."""
+    own, theirs = FORMATS.get(own_name), FORMATS.get(name)
+    if own is None or theirs is None or own.task is None:
+        return False
+    return own.is_spoken and theirs.is_answered and theirs.task == own.task

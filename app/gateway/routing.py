@@ -41,7 +41,7 @@ class Router:
 
         The credential `preferred`, where it may be used, goes before those of the same priority.
         """
-        routes = [route for route in model.routes if upstream_endpoint(route.source.kind, endpoint) is not None]
+        routes = [route for route in model.routes if _serves(route, endpoint)]
         groups = [routes] if len(routes) == 1 else [list(g) for _, g in groupby(routes, key=lambda r: r.priority)]
         for group in groups:
             for route in _first(self._in_turn(group), preferred, _has_credential):
@@ -52,7 +52,7 @@ class Router:
 
     def why_none(self, model: CallableModel, endpoint: Endpoint) -> ProviderError:
         """The error for a call for which `candidates` had nobody."""
-        routes = [route for route in model.routes if upstream_endpoint(route.source.kind, endpoint) is not None]
+        routes = [route for route in model.routes if _serves(route, endpoint)]
         if model.routes and not routes:
             names = ", ".join(sorted({route.source.kind.title for route in model.routes}))
             return NotServed(f"{names} does not offer {endpoint.name} for {model.name} through this hub.")
@@ -94,6 +94,10 @@ class Router:
         ranked = sorted(weighted, key=lambda item: -turns[item.id])
         turns[ranked[0].id] -= sum(item.weight for item in weighted)
         yield from ranked
+
+
+def _serves(route: Route, endpoint: Endpoint) -> bool:
+    return upstream_endpoint(route.source.kind, endpoint, route.upstream_model) is not None
 
 
 def _first(

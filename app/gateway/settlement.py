@@ -48,10 +48,10 @@ def usage_of(course: Course) -> tuple[Usage, UsageSource]:
     outcome, candidate, endpoint = course.outcome, course.candidate, course.request.endpoint
     if candidate is None:
         return Usage(), "none"
+    kind = candidate.route.source.kind
+    name = upstream_endpoint(kind, endpoint, candidate.route.upstream_model) or endpoint.name
     if outcome.usage is not None:
         try:
-            kind = candidate.route.source.kind
-            name = upstream_endpoint(kind, endpoint) or endpoint.name
             usage = FORMATS[name].read_usage(outcome.usage, kind.usage, name)
             return _completed(usage, course), "provider"
         except NotAPartition as reason:
@@ -60,7 +60,7 @@ def usage_of(course: Course) -> tuple[Usage, UsageSource]:
     # With an error only where something was made all the same.
     if course.error is None or outcome.items:
         counted = _completed(Usage(), course)
-        if FORMATS[upstream_endpoint(candidate.route.source.kind, endpoint) or endpoint.name].is_by_piece:
+        if FORMATS[name].is_by_piece:
             return counted, "counted"
         if outcome.seconds is not None:
             return counted, "provider"

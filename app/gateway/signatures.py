@@ -117,7 +117,8 @@ async def preferred_credential(course: Course) -> str | None:
     kinds = {source.kind.name: source.kind for source in sources.values()}
     if not any(_MAY_CONTINUE.search(raw) for raw in document.values()):
         return None
-    if any(upstream_endpoint(kind, endpoint) not in (endpoint.name, None) for kind in kinds.values()):
+    served = (upstream_endpoint(route.source.kind, endpoint, route.upstream_model) for route in course.model.routes)
+    if any(name not in (endpoint.name, None) for name in served):
         try:
             digests = list(_digests_of_history(conversation_of(course), course.caller.team_id, tuple(kinds)))
         except BadRequest:

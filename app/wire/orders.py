@@ -7,11 +7,17 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-from app.wire.neutral import Source
+from app.base.errors import BadRequest
+from app.wire.neutral import File, Image, Source, Text
 
 
 class EmbeddingOrder(Struct, frozen=True, kw_only=True):
-    texts: tuple[str, ...]
+    """Of `texts` and `parts` one is empty."""
+
+    texts: tuple[str, ...] = ()
+    """Each gets a vector."""
+    parts: tuple[Text | Image | File, ...] = ()
+    """They get one vector together; a `File` is a video."""
     dimensions: int | None = None
     purpose: str | None = None
     """Gemini's task type or Cohere's input type, as the client wrote it."""
@@ -20,10 +26,20 @@ class EmbeddingOrder(Struct, frozen=True, kw_only=True):
     user: str | None = None
     unread: tuple[str, ...] = ()
 
+    def texts_alone(self) -> tuple[str, ...]:
+        """For those who take nothing else.
+
+        Raises:
+            BadRequest: there are parts in place of texts.
+        """
+        if self.parts:
+            raise BadRequest("This model takes a text or several in input, and no parts.", param="input")
+        return self.texts
+
 
 class Embeddings(Struct, frozen=True, kw_only=True):
     vectors: tuple[tuple[float, ...], ...]
-    """In the order of the texts."""
+    """In the order of the texts; of parts there is one."""
     usage: Raw | None = None
     upstream_id: str | None = None
 

@@ -194,8 +194,11 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "doubao",
         "/doubao/api/v3",
-        ("doubao-seed-1-6-250615", "doubao-seed-1-6-reasoner", "doubao-embedding-large", "doubao-seedream-4-0-250828"),
-        frozenset(_CHAT | {"/embeddings", "/images/generations"}),
+        (
+            *("doubao-seed-1-6-250615", "doubao-seed-1-6-reasoner", "doubao-seedream-4-0-250828"),
+            *("doubao-embedding-large", "doubao-embedding-vision-250615"),
+        ),
+        frozenset(_CHAT | {"/embeddings", "/embeddings/multimodal", "/images/generations"}),
         _doubao,
         reasoning_field="reasoning_content",
     ),

@@ -33,6 +33,8 @@ SPEECH_TYPES = {
 
 def embeddings(kind: Kind, body: Body) -> Json:
     """Raises: Refusal on an empty or mistyped input."""
+    if "-embedding-vision" in str(body["model"]):
+        raise Refusal("The requested model does not support this API.", param="model", code="InvalidParameter")
     given = body["input"]
     inputs: list[Any] = [given] if isinstance(given, str) or (given and isinstance(given[0], int)) else given
     if not isinstance(given, str | list) or not inputs or "" in inputs:
@@ -40,19 +42,23 @@ def embeddings(kind: Kind, body: Body) -> Json:
     width = body.get("dimensions") or (768 if kind.name == "ollama" else 1536)
     rows: list[Json] = []
     for at, one in enumerate(inputs):
-        vector = array.array("f", _vector(str(one), width))
-        if body.get("encoding_format") == "base64":
-            if sys.byteorder == "big":
-                vector.byteswap()
-            packed: Any = base64.b64encode(vector.tobytes()).decode()
-        else:
-            packed = list(vector)
-        rows.append({"object": "embedding", "index": at, "embedding": packed})
+        row = packed(str(one), width, body.get("encoding_format"))
+        rows.append({"object": "embedding", "index": at, "embedding": row})
     spent = sum(len(one) if isinstance(one, list) else len(answers.tokens(str(one))) for one in inputs)
     usage = {"prompt_tokens": spent, "total_tokens": spent}
     if kind.name == "openrouter":
         usage |= {"cost": spent * 2 / 100_000_000}
     return {"object": "list", "data": rows, "model": body["model"], "usage": usage}
+
+
+def packed(text: str, width: int, encoding_format: str | None) -> Any:
+    """A vector of length 1 as it travels."""
+    vector = array.array("f", _vector(text, width))
+    if encoding_format != "base64":
+        return list(vector)
+    if sys.byteorder == "big":
+        vector.byteswap()
+    return base64.b64encode(vector.tobytes()).decode()
 
 
 def _vector(text: str, width: int) -> list[float]:

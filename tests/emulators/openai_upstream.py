@@ -23,7 +23,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.multipart import BodyPartReader
 
-from tests.emulators import chat, checks, faults, kind_rules, media, response_checks, responses, sending
+from tests.emulators import ark, chat, checks, faults, kind_rules, media, response_checks, responses, sending
 from tests.emulators.checks import Body, Refusal
 from tests.emulators.faults import Faults
 from tests.emulators.journal import Entry, Memory, Scripted
@@ -157,8 +157,10 @@ async def _completion(x: Exchange, body: Body) -> web.StreamResponse:
 
 
 async def _embedding(x: Exchange, body: Body) -> web.StreamResponse:
-    checked = checks.fields(body, checks.EMBEDDING, ("input",), is_strict=x.kind.is_strict)
-    answer = media.embeddings(x.kind, checked)
+    if x.request.path.endswith("/multimodal"):
+        answer = ark.multimodal(body, x.entry.seq)
+    else:
+        answer = media.embeddings(x.kind, checks.fields(body, checks.EMBEDDING, ("input",), is_strict=x.kind.is_strict))
     usage = x.spoil(answer.pop("usage"))
     return await x.send(answer if usage is None else answer | {"usage": usage})
 
@@ -214,6 +216,7 @@ _JSON_MAKERS: dict[str, Maker] = {
     "/completions": _completion,
     "/beta/completions": _completion,
     "/embeddings": _embedding,
+    "/embeddings/multimodal": _embedding,
     "/images/generations": _image,
     "/audio/speech": _speech,
     "/moderations": _moderation,

@@ -93,6 +93,9 @@ class Kind(Struct, frozen=True, kw_only=True):
 
     A request whose own endpoint is not here is translated for the first one of the same task that is.
     """
+    served_at: Mapping[str, str] = {}
+    """Pattern (`*`, `?`) of the provider's own name of a model → our name of the endpoint where alone it is called for
+    that endpoint's task."""
     signing: Signing
     secret_parts: tuple[str, ...] = ("secret",)
     """What a credential consists of; empty for a provider that needs none."""

@@ -229,9 +229,12 @@ _DOUBAO = Kind(
     paths={
         **_CHAT,
         "embeddings": "/embeddings",
+        "ark.embed": "/embeddings/multimodal",
         "images.generations": "/images/generations",
         "ark.videos": "/contents/generations/tasks",
     },
+    # https://www.volcengine.com/docs/82379/1523520; the second is their name at BytePlus, Ark outside China.
+    served_at={"doubao-embedding-vision*": "ark.embed", "skylark-embedding-vision*": "ark.embed"},
     signing=signing.bearer,
     usage=_LIKE_OPENAI,
     # https://www.volcengine.com/docs/82379/1362931

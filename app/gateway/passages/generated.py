@@ -25,7 +25,7 @@ async def prepare(course: Course, candidate: Candidate) -> Generated:
     """As `preparing.prepare`. An order is always read and written again, also where the provider's format is the
     client's: what comes back is a job of the hub's own."""
     kind = candidate.route.source.kind
-    name = upstream_endpoint(kind, course.request.endpoint)
+    name = upstream_endpoint(kind, course.request.endpoint, candidate.route.upstream_model)
     assert name is not None, "the router offers only those who serve the endpoint"
     order = client_of(course).read_video(course.request.body)
     if f"image@{name}" not in kind.fetches_urls:

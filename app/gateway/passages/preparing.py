@@ -25,7 +25,7 @@ async def prepare(course: Course, candidate: Candidate) -> Passage:
     if course.request.endpoint.task == "video":
         return await generated.prepare(course, candidate)
     request, kind = course.request, candidate.route.source.kind
-    name = upstream_endpoint(kind, request.endpoint)
+    name = upstream_endpoint(kind, request.endpoint, candidate.route.upstream_model)
     assert name is not None, "the router offers only those who serve the endpoint"
     is_own = name == request.endpoint.name and not reading.must_be_read(course, kind, candidate.route.upstream_model)
     if is_own and not await signatures.has_to_put_back(course, kind):

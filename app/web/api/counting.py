@@ -70,7 +70,8 @@ async def answer(
     incoming = await visit.incoming()
     request = speaker.read(endpoint, incoming)
     model = find_model(visit.gateway.snapshots.current, caller, request.model)
-    if any(upstream_endpoint(route.source.kind, endpoint) is not None for route in model.routes):
+    served = (upstream_endpoint(route.source.kind, endpoint, route.upstream_model) for route in model.routes)
+    if any(name is not None for name in served):
         await visit.call(endpoint, speaker, incoming)
         return
     total = token_estimate.estimate(client.read_conversation(counted(request)))

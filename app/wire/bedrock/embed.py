@@ -42,7 +42,7 @@ _PURPOSES = {
 def write_order(order: Order, target: Target, notes: Notes) -> Outgoing:
     """
     Raises:
-        BadRequest: more texts than the model takes, or a model whose document the hub does not know.
+        BadRequest: more texts than the model takes, parts, or a model whose document the hub does not know.
     """
     assert isinstance(order, EmbeddingOrder)
     model = model_of(target.model)
@@ -59,13 +59,14 @@ def write_order(order: Order, target: Target, notes: Notes) -> Outgoing:
 
 
 def _cohere(order: EmbeddingOrder, model: Model, notes: Notes) -> dict[str, Any]:
-    if len(order.texts) > _MOST_TEXTS:
+    texts = order.texts_alone()
+    if len(texts) > _MOST_TEXTS:
         raise BadRequest(f"This model takes at most {_MOST_TEXTS} texts in one request.", param="input")
     purpose = _PURPOSES.get(order.purpose or "")
     if purpose is None:
         purpose = "search_document"
         notes.defaulted("input_type", "Cohere wants to know what vectors are for: search_document")
-    fields: dict[str, Any] = {"texts": order.texts, "input_type": purpose, "embedding_types": ["float"]}
+    fields: dict[str, Any] = {"texts": texts, "input_type": purpose, "embedding_types": ["float"]}
     if order.dimensions is not None and model.name.startswith("embed-v4"):
         fields["output_dimension"] = order.dimensions
     elif order.dimensions is not None:
@@ -74,12 +75,13 @@ def _cohere(order: EmbeddingOrder, model: Model, notes: Notes) -> dict[str, Any]
 
 
 def _titan(order: EmbeddingOrder, model: Model, notes: Notes) -> dict[str, Any]:
-    if len(order.texts) != 1:
+    texts = order.texts_alone()
+    if len(texts) != 1:
         raise BadRequest(
-            f"This model takes one text in a request, and there are {len(order.texts)}. Send them one by one.",
+            f"This model takes one text in a request, and there are {len(texts)}. Send them one by one.",
             param="input",
         )
-    fields: dict[str, Any] = {"inputText": order.texts[0]}
+    fields: dict[str, Any] = {"inputText": texts[0]}
     if order.dimensions is not None and model.name.startswith("titan-embed-text-v2"):
         fields["dimensions"] = order.dimensions
     elif order.dimensions is not None and model.name.startswith("titan-embed-image"):

@@ -159,10 +159,11 @@ _PURPOSES = {
 def write_order(order: Order, target: Target, notes: Notes) -> Outgoing:
     """
     Raises:
-        BadRequest: more texts than one batch takes.
+        BadRequest: more texts than one batch takes, or parts.
     """
     assert isinstance(order, EmbeddingOrder), "an order for vectors goes to where vectors are made"
-    if len(order.texts) > MOST_TEXTS:
+    texts = order.texts_alone()
+    if len(texts) > MOST_TEXTS:
         raise BadRequest(f"Send at most {MOST_TEXTS} texts at once.", param="input")
     if order.user is not None:
         notes.dropped("user", "Gemini has no word for it")
@@ -171,7 +172,7 @@ def write_order(order: Order, target: Target, notes: Notes) -> Outgoing:
         common["outputDimensionality"] = order.dimensions
     if order.purpose is not None:
         common["taskType"] = _PURPOSES.get(order.purpose, order.purpose)
-    requests = [{**common, "content": {"parts": [{"text": text}]}} for text in order.texts]
+    requests = [{**common, "content": {"parts": [{"text": text}]}} for text in texts]
     content = write_document({"requests": raw_of(requests)}, target.deviations)
     return Outgoing("application/json", content, path=names.path(target.model, "batchEmbedContents"))
 

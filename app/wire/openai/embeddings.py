@@ -11,19 +11,22 @@ from typing import Any, cast
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from app.base.errors import BadRequest
 from app.base.usage import Usage
 from app.wire.answers import BrokenStream, ErrorInside
 from app.wire.faces import Target
-from app.wire.fields import Fields, missing
-from app.wire.neutral import Reply
+from app.wire.fields import Fields, missing, unknown_type
+from app.wire.neutral import File, Image, Reply, Source, Text
 from app.wire.notes import Notes
+from app.wire.openai.chat_client_parts import source_of
 from app.wire.orders import EmbeddingOrder, Embeddings, Order, Result
 from app.wire.request import Outgoing, Request, fields_of, raw_of, write_document
 
 _encode = msgspec.json.Encoder().encode
 _NULL = Raw(b"null")
+_PART_TYPES = ("text", "image_url", "video_url")
 
 
 # --- what callers say and expect
@@ -35,10 +38,11 @@ def read_order(request: Request) -> EmbeddingOrder:
         BadRequest: `param` names the field; token numbers mean something to one model alone and are refused.
     """
     fields = fields_of(request)
-    texts = _texts(fields)
+    texts, parts = _input(fields)
     format_ = fields.word("encoding_format", ("float", "base64"))
     order = EmbeddingOrder(
         texts=texts,
+        parts=parts,
         dimensions=fields.whole("dimensions", least=1),
         purpose=fields.text("input_type"),
         is_base64=format_ == "base64",
@@ -46,10 +50,11 @@ def read_order(request: Request) -> EmbeddingOrder:
     )
     fields.drop("model")
     fields.done()
-    return msgspec.structs.replace(order, unread=tuple(fields.unread))
+    return replace(order, unread=tuple(fields.unread))
 
 
-def _texts(fields: Fields) -> tuple[str, ...]:
+def _input(fields: Fields) -> tuple[tuple[str, ...], tuple[Text | Image | File, ...]]:
+    """Texts, or the parts of one thing: OpenAI's own of messages, as Ark and others take them."""
     given = fields.any("input")
     if given is None:
         raise missing("input")
@@ -57,13 +62,42 @@ def _texts(fields: Fields) -> tuple[str, ...]:
         given = [given]
     if not isinstance(given, list) or not given:
         raise BadRequest("The field input must be a string or an array of strings.", param="input")
-    for n, text in enumerate(cast(list[Any], given)):
+    given = cast(list[Any], given)
+    if isinstance(given[0], dict):
+        return (), tuple(_part(Fields.of(one, f"input[{n}]", fields.unread)) for n, one in enumerate(given))
+    for n, text in enumerate(given):
         path = f"input[{n}]"
         if isinstance(text, int | list):
             raise BadRequest(f"The field {path} is a token; this model's provider takes texts only.", param=path)
         if not isinstance(text, str) or not text:
             raise BadRequest(f"The field {path} must be a string that is not empty.", param=path)
-    return tuple(cast(list[str], given))
+    return tuple(cast(list[str], given)), ()
+
+
+def _part(part: Fields) -> Text | Image | File:
+    type_ = part.text("type")
+    found: Text | Image | File
+    match type_:
+        case "text":
+            found = Text(text=part.needed_text("text"), at=part.at)
+        case "image_url":
+            found = Image(source=_source(part, type_), at=part.at)
+        case "video_url":
+            source = _source(part, type_)
+            found = File(source=replace(source, media_type=source.media_type or "video/mp4"), at=part.at)
+        case _:
+            raise unknown_type(part.path("type"), type_, _PART_TYPES)
+    part.done()
+    return found
+
+
+def _source(part: Fields, name: str) -> Source:
+    place = part.object(name)
+    if place is None:
+        raise missing(part.path(name))
+    source = source_of(place.needed_text("url"), place.path("url"))
+    place.done()
+    return source
 
 
 def write_result(result: Result, order: Order, reply: Reply, usage: Usage | None) -> bytes:
@@ -99,12 +133,16 @@ class _Answer(Struct):
 
 
 def write_order(order: Order, target: Target, notes: Notes) -> Outgoing:
+    """
+    Raises:
+        BadRequest: parts in place of texts.
+    """
     assert isinstance(order, EmbeddingOrder), "an order for vectors goes to where vectors are made"
     if order.purpose is not None:
         notes.dropped("taskType", "OpenAI's format has no word for what vectors are for")
     fields: dict[str, Any] = {
         "model": target.model,
-        "input": list(order.texts),
+        "input": list(order.texts_alone()),
         "encoding_format": "float",
         "dimensions": order.dimensions,
         "user": order.user,

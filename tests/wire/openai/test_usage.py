@@ -47,6 +47,7 @@ READ = [
     ("xai/chat_image_cached.json", CHAT, Usage(input=128, cache_read=896, output=48)),
     ("xai/image.json", IMAGES, Usage()),
     ("doubao/chat.json", CHAT, Usage(input=13, output=64, reasoning=20)),
+    ("doubao/embeddings_multimodal.json", "ark.embed", Usage(input=13987)),
     ("doubao/image.json", IMAGES, Usage(output=16384, images=1)),
     ("poe/chat.json", CHAT, Usage(input=12, output=4)),
     (
