@@ -63,6 +63,15 @@ class Usage(Struct, frozen=True, kw_only=True):
         return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h + self.audio_in
 
 
+class OutputUncounted(NotAPartition):
+    """The report counts what went in, and not (yet) what came out, as that of a stream which broke off."""
+
+    def __init__(self, known: Usage) -> None:
+        super().__init__("no output count")
+        self.known = known
+        """All but the output."""
+
+
 METERS: tuple[str, ...] = Usage.__struct_fields__
 
 PER_MILLION_METERS = frozenset(

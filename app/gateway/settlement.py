@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from app.base.clock import MICROSECONDS
 from app.base.secret import Secret
-from app.base.usage import NotAPartition, Usage, UsageSource
+from app.base.usage import NotAPartition, OutputUncounted, Usage, UsageSource
 from app.base.vault import Place
 from app.base.writer import AlreadyThere, Posting, Step
 from app.domain.calls import recorder
@@ -54,6 +54,8 @@ def usage_of(course: Course) -> tuple[Usage, UsageSource]:
         try:
             usage = FORMATS[name].read_usage(outcome.usage, kind.usage, name)
             return _completed(usage, course), "provider"
+        except OutputUncounted as report:
+            return replace(_completed(report.known, course), output=_estimate(course).output), "estimated"
         except NotAPartition as reason:
             _log.warning("usage.refused", call=course.id, provider=candidate.route.source.name, reason=str(reason))
             return _estimate(course), "estimated"

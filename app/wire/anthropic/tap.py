@@ -113,7 +113,7 @@ class StreamTap:
             case "message_start":
                 if seen.message is not None:
                     self.upstream_id = seen.message.id
-                    self.usage = _present(seen.message.usage)
+                    self.usage = usage.opening(_present(seen.message.usage))
             case "message_delta":
                 self.usage = usage.merged(self.usage, _present(seen.usage))
                 if seen.delta is not None and seen.delta.stop_reason is not None:

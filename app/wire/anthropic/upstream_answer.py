@@ -232,7 +232,7 @@ class StreamReader:
                 self._stop(event.index, events)
             case "message_start" if event.message is not None:
                 self.upstream_id = event.message.id
-                self.usage = _present(event.message.usage)
+                self.usage = usage_report.opening(_present(event.message.usage))
             case "message_delta":
                 self.usage = usage_report.merged(self.usage, _present(event.usage))
                 self._end(event.delta, events)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, cast
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from app.base.usage import MAX_UNITS, NotAPartition, Usage
+from app.base.usage import MAX_UNITS, NotAPartition, OutputUncounted, Usage
 from app.wire.rules import UsageRule
 
 _Count = Annotated[int, Meta(ge=0, le=MAX_UNITS)] | UnsetType | None
@@ -52,15 +52,16 @@ def read_usage(report: bytes | Raw, rule: UsageRule, endpoint: str) -> Usage:
     """The consumption that a `usage` object reports.
 
     Raises:
-        NotAPartition: a count is no whole number or out of range, the parts exceed their whole, or the input or the
-            output is not counted at all.
+        NotAPartition: a count is no whole number or out of range, the parts exceed their whole, or the input is not
+            counted at all.
+        OutputUncounted: the input is counted, the output is not.
     """
     try:
         found = _reports.decode(report)
     except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
         raise NotAPartition(str(problem)) from None
-    if not isinstance(found.input_tokens, int) or not isinstance(found.output_tokens, int):
-        raise NotAPartition("no input or no output count")
+    if not isinstance(found.input_tokens, int):
+        raise NotAPartition("no input count")
     read = found.cache_read_input_tokens or 0
     written_5m, written_1h = _written(found)
     fresh, output = found.input_tokens, found.output_tokens
@@ -68,6 +69,8 @@ def read_usage(report: bytes | Raw, rule: UsageRule, endpoint: str) -> Usage:
         fresh -= read + written_5m + written_1h
         if fresh < 0:
             raise NotAPartition(f"what was cached exceeds the input of {found.input_tokens}")
+    if not isinstance(output, int):
+        raise OutputUncounted(Usage(input=fresh, cache_read=read, cache_write_5m=written_5m, cache_write_1h=written_1h))
     details = found.output_tokens_details
     thought = (details.thinking_tokens or 0) if details else 0
     if not rule.reasoning_in_output:
@@ -102,6 +105,22 @@ def _written(found: _Report) -> tuple[int, int]:
     if whole < short + long:
         raise NotAPartition(f"{short} and {long} written exceed their sum of {whole}")
     return whole - long, long
+
+
+def opening(report: Raw | None) -> Raw | None:
+    """The report of `message_start` without its count of the output, of which it knows the first token at most.
+
+    A stream that is left or cut before `message_delta` has no count of what was said.
+    https://platform.claude.com/docs/en/build-with-claude/streaming#event-types
+    """
+    if report is None:
+        return None
+    try:
+        fields = _documents.decode(report)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return report
+    fields.pop("output_tokens", None)
+    return Raw(msgspec.json.encode(fields))
 
 
 def merged(first: Raw | None, last: Raw | None) -> Raw | None:

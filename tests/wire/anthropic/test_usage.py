@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from app.adapters.providers.registry import KINDS
-from app.base.usage import MAX_UNITS, NotAPartition, Usage
+from app.base.usage import MAX_UNITS, NotAPartition, OutputUncounted, Usage
 from app.wire.anthropic import passing, usage
 from app.wire.rules import UsageRule
 from tests.wire.anthropic.messages import TRANSCRIPTS, request_of, transcript
@@ -56,6 +56,20 @@ def test_pain_P02_each_recorded_answer_becomes_the_partition_reckoned_by_hand(na
     found = usage.read_usage(_report(name), RULE, "messages")
     assert found == expected
     assert found.checked() is found
+
+
+def test_a_stream_that_broke_off_has_counted_only_what_went_in() -> None:
+    opening = {"input_tokens": 50, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 3, "output_tokens": 1}
+    start = {"type": "message_start", "message": {"id": "msg_1", "usage": opening}}
+    said = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a long story"}}
+    tap = passing.follow(request_of({"model": "m", "max_tokens": 5, "stream": True, "messages": [1]}), None)  # type: ignore[arg-type]
+    tap.feed(b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in (start, said)))
+    assert tap.usage is not None
+
+    with pytest.raises(OutputUncounted) as caught:
+        usage.read_usage(tap.usage, RULE, "messages")
+
+    assert caught.value.known == Usage(input=50, cache_read=7, cache_write_5m=3)
 
 
 def test_every_transcript_has_an_expected_usage_or_is_an_error() -> None:
