@@ -64,6 +64,8 @@ def serve_worker() -> int:
 
 
 def _serve_here(settings: Settings, listening: socket.socket | None) -> int:
+    # Before the application is loaded: that makes a hundred thousand objects, hardly one of them garbage.
+    gc.set_threshold(*_GENERATION_SIZES)
     server = HubServer(_config(settings, reload=False), settings)
     server.run(sockets=[listening] if listening is not None else None)
     return 0 if server.started else 1
@@ -107,7 +109,6 @@ class HubServer(uvicorn.Server):
         # What is alive now stays alive: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*_GENERATION_SIZES)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
