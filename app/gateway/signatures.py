@@ -109,7 +109,11 @@ def is_heard(course: Course, kind: Kind) -> bool:
 async def preferred_credential(course: Course) -> str | None:
     """The credential that made what the caller gives back, where several could be asked: some values work only with
     the organisation whose credential made them."""
-    sources = {route.source.id: route.source for route in course.model.routes}
+    routes = course.model.routes
+    if len(routes) == 1 and len(routes[0].source.credentials) == 1:
+        # The usual hub: there is nobody to prefer.
+        return None
+    sources = {route.source.id: route.source for route in routes}
     credentials = {credential.id for source in sources.values() for credential in source.credentials}
     endpoint, document = course.request.endpoint, course.request.body.document
     if endpoint.task != "conversation" or document is None or len(credentials) < 2:
@@ -117,7 +121,7 @@ async def preferred_credential(course: Course) -> str | None:
     kinds = {source.kind.name: source.kind for source in sources.values()}
     if not any(_MAY_CONTINUE.search(raw) for raw in document.values()):
         return None
-    served = (upstream_endpoint(route.source.kind, endpoint, route.upstream_model) for route in course.model.routes)
+    served = (upstream_endpoint(route.source.kind, endpoint, route.upstream_model) for route in routes)
     if any(name not in (endpoint.name, None) for name in served):
         try:
             digests = list(_digests_of_history(conversation_of(course), course.caller.team_id, tuple(kinds)))

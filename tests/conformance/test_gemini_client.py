@@ -357,7 +357,7 @@ def test_errors_are_googles(google: genai.Client, name: str, code: int, status: 
         assert error.code in (502, 503)
     else:
         assert (error.code, error.status) == (code, status)
-    assert "AIza" not in str(error) and "7f3a" not in str(error)
+    assert "AIza" not in str(error) and "emulated-7f3a" not in str(error)
 
 
 def test_a_limit_says_how_long(raw: httpx.Client) -> None:
@@ -379,7 +379,7 @@ def test_an_error_in_the_middle_is_raised_by_googles_library(google: genai.Clien
             heard.append(chunk.text or "")
 
     assert "".join(heard) == "1 2 3 4"
-    assert "7f3a" not in str(caught.value)
+    assert "emulated-7f3a" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["garbage", "no-usage", "one-byte-chunks", "crlf"])
