@@ -9,12 +9,13 @@ https://platform.claude.com/docs/en/build-with-claude/prompt-caching#tracking-ca
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.base.usage import MAX_UNITS, NotAPartition, OutputUncounted, Usage
+from app.wire import usage_keys
 from app.wire.rules import UsageRule
 
 _Count = Annotated[int, Meta(ge=0, le=MAX_UNITS)] | UnsetType | None
@@ -181,11 +182,4 @@ def unmapped_keys(report: bytes | Raw) -> list[str]:
 
     For tests over recorded answers: a new field of a provider is met there first, not on a bill.
     """
-    return sorted(set(_numbers(msgspec.json.decode(report), "")) - _READ - _LEFT_OUT)
-
-
-def _numbers(value: Any, path: str) -> list[str]:
-    if isinstance(value, dict):
-        inner = cast(dict[str, Any], value)
-        return [one for name, held in inner.items() for one in _numbers(held, f"{path}.{name}" if path else name)]
-    return [path] if isinstance(value, int | float) and not isinstance(value, bool) else []
+    return usage_keys.unmapped(msgspec.json.decode(report), _READ | _LEFT_OUT)

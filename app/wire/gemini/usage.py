@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from app.base.usage import MAX_UNITS, NotAPartition, Usage
+from app.wire import usage_keys
 from app.wire.rules import UsageRule
 
 _Count = Annotated[int, Meta(ge=0, le=MAX_UNITS)] | None
@@ -151,17 +152,13 @@ def unmapped_keys(report: bytes | Raw) -> list[str]:
 
     For tests over recorded answers: a new field is met there first, not on a bill.
     """
-    return sorted(set(_numbers(msgspec.json.decode(report), "")) - _READ - _LEFT_OUT)
+    found = cast(dict[str, Any], msgspec.json.decode(report))
+    return usage_keys.unmapped({name: _by_modality(held) for name, held in found.items()}, _READ | _LEFT_OUT)
 
 
-def _numbers(value: Any, path: str) -> list[str]:
-    if isinstance(value, list):
-        found: list[str] = []
-        for one in cast(list[Any], value):
-            entry = cast(dict[str, Any], one) if isinstance(one, dict) else {"?": one}
-            found += [f"{path}.{entry.get('modality')}" if "tokenCount" in entry else f"{path}[]"]
-        return found
-    if isinstance(value, dict):
-        inner = cast(dict[str, Any], value)
-        return [one for name, held in inner.items() for one in _numbers(held, f"{path}.{name}" if path else name)]
-    return [path] if isinstance(value, int | float) and not isinstance(value, bool) else []
+def _by_modality(value: Any) -> Any:
+    """A list of details with each count under its modality; what is no count stands under a name that nobody knows."""
+    if not isinstance(value, list):
+        return value
+    entries = [cast(dict[str, Any], one) if isinstance(one, dict) else {} for one in cast(list[Any], value)]
+    return {str(entry.get("modality")) if "tokenCount" in entry else "[]": 0 for entry in entries}

@@ -10,13 +10,14 @@ https://platform.openai.com/docs/api-reference/chat/object (usage), …/images/c
 from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
-from typing import Annotated, Any, TypeGuard, cast
+from typing import Annotated, TypeGuard
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.base.money import NANO
 from app.base.usage import MAX_UNITS, NotAPartition, Usage
+from app.wire import usage_keys
 from app.wire.rules import ReportedCost, UsageRule
 
 _Count = Annotated[int, Meta(ge=0, le=MAX_UNITS)] | UnsetType | None
@@ -295,13 +296,4 @@ def unmapped_keys(report: bytes | Raw) -> list[str]:
 
     For tests over recorded answers: a new field of a provider is met there first, not on a bill.
     """
-    found = msgspec.json.decode(report)
-    return sorted(set(_numbers(found, "")) - _READ - _LEFT_OUT)
-
-
-def _numbers(value: Any, path: str) -> list[str]:
-    if isinstance(value, dict):
-        inner = cast(dict[str, Any], value)
-        return [one for name, held in inner.items() for one in _numbers(held, f"{path}.{name}" if path else name)]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return [path] if is_number else []
+    return usage_keys.unmapped(msgspec.json.decode(report), _READ | _LEFT_OUT)
