@@ -55,6 +55,10 @@ format: $(DEV) ## Put the code in order
 bench: $(DEV) ## Measure speed and memory
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: prices
+prices: $(DEV) ## Make the shipped price bundle, see bench/README.md
+	@$(BIN)/python -m bench.prices $(ARGS)
+
 # Without UPGRADE=1 a version that still fits stays. base and build take theirs from dev, so one venv can hold all three.
 .PHONY: pins
 pins: $(DEV) ## Write requirements/*.txt again (UPGRADE=1 for newer versions)

@@ -27,9 +27,10 @@ from app.base.ids import new_id
 from app.base.sqlite_writer import SqliteWriter
 from app.base.vault import load_ring
 from app.base.writer import Writer
-from app.domain.calls import upkeep
 from app.domain.calls.upkeep import BEAT_SECONDS, Presence
 from app.gateway import media, polling
+from app.gateway.charging import checkpoints, recovery
+from app.gateway.forecasts import Forecasts
 from app.gateway.gateway import Gateway
 from app.gateway.health import Health
 from app.gateway.media import Media
@@ -104,7 +105,7 @@ async def _running(opened: House) -> AsyncGenerator[Gateway, None]:
     snapshots = SnapshotKeeper(db, vault, reload_ring=lambda: vault.reload(load_ring(settings)))
     await writer.start()
     async with db.writing() as session:
-        orphans = await upkeep.end_orphans(session, settings.data_dir)
+        orphans = await recovery.end_orphans(session, settings.data_dir)
         await presence.announce(session)
     if orphans:
         _log.warning("calls.interrupted", count=orphans, reason="the process that carried them is gone")
@@ -126,6 +127,8 @@ async def _running(opened: House) -> AsyncGenerator[Gateway, None]:
         router=Router(health),
         metrics=Metrics(),
         turn_memory=TurnMemory(db, vault, monotonic),
+        snapshots=snapshots,
+        forecasts=Forecasts(),
     )
     gateway = Gateway(shared, snapshots, max_in_flight=settings.max_in_flight)
     beside = [
@@ -133,6 +136,7 @@ async def _running(opened: House) -> AsyncGenerator[Gateway, None]:
         asyncio.create_task(_beat(db, presence)),
         asyncio.create_task(jobs.run(db, settings, presence.boot_id)),
         asyncio.create_task(polling.run(shared, snapshots)),
+        asyncio.create_task(checkpoints.run(gateway.running, writer)),
     ]
     _log.info("hub.ready", boot=presence.boot_id, models=len(snapshots.current.catalogue()))
     try:

@@ -27,9 +27,9 @@ from app.ops.tables import METADATA
 _VERBS = {"INSERT", "UPDATE", "DELETE"}
 _TRIGGERS = {
     "sqlite": "SELECT tbl_name, upper(substr(name, length('snapshot_' || tbl_name || '_') + 1)) "
-    "FROM sqlite_master WHERE type = 'trigger'",
+    "FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'snapshot_%'",
     "postgresql": "SELECT event_object_table, event_manipulation FROM information_schema.triggers "
-    "WHERE trigger_schema = 'public'",
+    "WHERE trigger_schema = 'public' AND trigger_name LIKE 'snapshot_%'",
 }
 
 _Result = TypeVar("_Result")

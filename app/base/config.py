@@ -52,6 +52,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """`s3://bucket/prefix` for the files that models make; `""` is a folder in the data folder."""
     files_keep_days: int
     """How long such a file, and the links to it, last."""
+    prices_url: str
+    """Where `hub prices refresh` fetches a price bundle; `""` is nowhere."""
     max_in_flight: int
     """Calls at one time in one process; more are answered 503 with Retry-After."""
     shutdown_grace_seconds: float
@@ -109,6 +111,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             "HUB_FILES_URL", "", r"(s3://[A-Za-z0-9._-]+(/[^\s]*)?)?", "an address such as s3://bucket/prefix"
         ),
         files_keep_days=reader.number("HUB_FILES_KEEP_DAYS", 7, low=1, high=3650),
+        prices_url=reader.pattern(
+            "HUB_PRICES_URL", "", r"(https?://[^\s]+)?", "a URL such as https://example.com/prices.json"
+        ),
         max_in_flight=reader.number("HUB_MAX_IN_FLIGHT", 2000, low=1, high=100_000),
         shutdown_grace_seconds=reader.seconds("HUB_SHUTDOWN_GRACE_SECONDS", 30.0),
         interrupt_grace_seconds=reader.seconds("HUB_INTERRUPT_GRACE_SECONDS", 1.4 if is_blocklet else 5.0),

@@ -2,7 +2,7 @@
 
     AppError
     ├── BadValue 400 · BadRequest 400 (NotExpressible) · MediaTypeRefused 415 · BodyTooLarge 413
-    ├── NotAuthenticated 401 · NotAllowed 403 · NotFound 404 · WrongMethod 405
+    ├── NotAuthenticated 401 · OutOfCredit 402 · BudgetExceeded 402 · NotAllowed 403 · NotFound 404 · WrongMethod 405
     ├── Conflict 409 · IdempotencyMismatch 422
     ├── Busy 503 (the hub itself: full, draining, its database does not answer)
     └── ProviderError: what came back from, or never came back from, a provider
@@ -67,6 +67,26 @@ class BodyTooLarge(AppError):
 
 class NotAuthenticated(AppError):
     status, code, owner = 401, "invalid_api_key", "you"
+
+
+class BudgetExceeded(AppError):
+    """A budget that blocks has no room for the call. Final: clients that try a 429 again leave a 402 alone."""
+
+    status, code, owner = 402, "budget_exceeded", "you"
+
+    def __init__(self, sentence: str, *, retry_after_seconds: int | None = None) -> None:
+        super().__init__(sentence)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class OutOfCredit(AppError):
+    """The team's account does not reach for the call. `link` is where credits can be bought, if anywhere."""
+
+    status, code, owner = 402, "insufficient_credits", "you"
+
+    def __init__(self, sentence: str, *, link: str | None = None, code: str | None = None) -> None:
+        super().__init__(sentence, code=code)
+        self.link = link
 
 
 class NotAllowed(AppError):

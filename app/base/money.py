@@ -36,6 +36,18 @@ def nano(text: str) -> int:
     return amount
 
 
+def check_amounts(*amounts: int, least: int = 0) -> None:
+    """What comes from our own code and goes into the ledger, checked once more.
+
+    Raises:
+        ValueError: not whole, below `least`, or more than a column may hold.
+    """
+    for amount in amounts:
+        # Neither True nor 1.0 is an amount.
+        if type(amount) is not int or not least <= amount <= MAX_NANO:
+            raise ValueError(f"{amount!r} is not an amount of {least} or more.")
+
+
 def show_nano(amount_nano: int) -> str:
     """150000000 → `"0.15"`; the shortest text that `nano` reads back as the same integer."""
     sign = "-" if amount_nano < 0 else ""

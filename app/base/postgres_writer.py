@@ -10,16 +10,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 import structlog
-from msgspec import Struct
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from app.base.config import Settings
 from app.base.db import plain_postgres_url
-from app.base.writer import AlreadyThere, Outcomes, Posting, Refused, Statement, Step, Values, Writer
+from app.base.writer import (
+    AlreadyThere,
+    Found,
+    Lookup,
+    Outcomes,
+    Posting,
+    Refused,
+    Run,
+    Step,
+    Undecided,
+    Writer,
+    decided,
+    needed,
+    runs,
+)
 
 GIVE_UP_SECONDS = 600
 _RETRY_EVERY_SECONDS = 0.2
@@ -41,7 +55,7 @@ _TRANSIENT = (
     asyncpg.QueryCanceledError,
     asyncpg.InsufficientResourcesError,
 )
-_OF_ONE_POSTING = (Refused, asyncpg.IntegrityConstraintViolationError, asyncpg.RaiseError, asyncpg.DataError)
+_OF_ONE_POSTING = (Refused, Undecided, asyncpg.IntegrityConstraintViolationError, asyncpg.RaiseError, asyncpg.DataError)
 """What one posting can cause; the others of its batch are good."""
 
 _dialect = asyncpg_dialect()
@@ -103,18 +117,11 @@ class PostgresWriter(Writer):
         connection = self._connection
         with contextlib.suppress(*_OF_ONE_POSTING):
             async with connection.transaction():
-                for run in _runs([posting for posting in batch if not posting.is_withdrawn]):
+                writing, refused = decided(batch, await _found(connection, batch))
+                for run in runs(writing):
                     await _execute(connection, run)
-            return [(posting, None) for posting in batch]
+            return [*((posting, None) for posting, _ in writing), *refused]
         return await _one_by_one(connection, batch)
-
-
-class _Run(Struct, frozen=True):
-    """Rows for one statement that go to the database together."""
-
-    statement: Statement
-    rows: list[Values]
-    steps: list[Step]
 
 
 async def _one_by_one(connection: asyncpg.Connection[Any], batch: list[Posting]) -> Outcomes:
@@ -126,17 +133,36 @@ async def _one_by_one(connection: asyncpg.Connection[Any], batch: list[Posting])
             if not posting.is_withdrawn:
                 try:
                     async with connection.transaction():
-                        for step in posting.steps:
-                            await _execute_step(connection, step)
+                        writing, refused = decided([posting], await _found(connection, [posting]))
+                        if refused:
+                            failure = refused[0][1]
+                        for _, steps in writing:
+                            for step in steps:
+                                await _execute_step(connection, step)
                 except _OF_ONE_POSTING as error:
                     failure = AlreadyThere() if isinstance(error, asyncpg.UniqueViolationError) else error
             outcomes.append((posting, failure))
     return outcomes
 
 
-async def _execute(connection: asyncpg.Connection[Any], run: _Run) -> None:
-    if run.steps:
-        await _execute_step(connection, run.steps[0])
+async def _found(connection: asyncpg.Connection[Any], batch: list[Posting]) -> Found:
+    found: dict[Lookup, Sequence[Sequence[Any]]] = {}
+    for lookup, keys in needed(batch).items():
+        sql = lookup.sql(_dialect).replace("KEYS", "= ANY($1)")
+        rows = await connection.fetch(sql, keys)
+        if lookup.blank is not None and len(rows) < len(keys):
+            there = {row[0] for row in rows}
+            for key in keys:
+                if key not in there:
+                    await _execute_step(connection, lookup.blank(key))
+            rows = await connection.fetch(sql, keys)
+        found[lookup] = rows
+    return found
+
+
+async def _execute(connection: asyncpg.Connection[Any], run: Run) -> None:
+    if run.must_touch is not None:
+        await _execute_step(connection, Step(run.statement, run.rows[0], run.must_touch))
         return
     compiled = run.statement.compiled(_dialect)
     await connection.executemany(compiled.sql, [compiled.in_places(values) for values in run.rows])
@@ -146,21 +172,4 @@ async def _execute_step(connection: asyncpg.Connection[Any], step: Step) -> None
     compiled = step.statement.compiled(_dialect)
     status = await connection.execute(compiled.sql, *compiled.in_places(step.values))
     if step.must_touch is not None and int(status.rsplit(" ", 1)[-1]) != step.must_touch:
-        raise Refused(step)
-
-
-def _runs(postings: list[Posting]) -> list[_Run]:
-    """All steps, those of one independent statement together, the others each alone and in their order."""
-    ordered: list[_Run] = []
-    open_runs: dict[int, _Run] = {}
-    for posting in postings:
-        for step in posting.steps:
-            if not step.statement.is_independent or step.must_touch is not None:
-                ordered.append(_Run(step.statement, [step.values], [step]))
-                continue
-            run = open_runs.get(id(step.statement))
-            if run is None:
-                run = open_runs[id(step.statement)] = _Run(step.statement, [], [])
-                ordered.append(run)
-            run.rows.append(step.values)
-    return ordered
+        raise Refused

@@ -18,13 +18,29 @@ import queue
 import sqlite3
 import threading
 import time
+from functools import lru_cache
 from typing import Literal
 
 import structlog
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from app.base.db import BUSY_TIMEOUT_MS, Database
-from app.base.writer import AlreadyThere, Outcomes, Posting, Refused, Step, Writer
+from app.base.writer import (
+    MAX_BATCH,
+    AlreadyThere,
+    Found,
+    Lookup,
+    Outcomes,
+    Posting,
+    Refused,
+    Run,
+    Step,
+    Undecided,
+    Writer,
+    decided,
+    needed,
+    runs,
+)
 
 GIVE_UP_SECONDS = 600
 _RETRY_EVERY_SECONDS = 0.2
@@ -38,6 +54,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 _OF_ONE_POSTING = (
     Refused,
+    Undecided,
     sqlite3.IntegrityError,
     sqlite3.DataError,
     sqlite3.ProgrammingError,
@@ -156,12 +173,11 @@ class SqliteWriter(Writer):
         """Whoever calls holds the lock."""
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for posting in batch:
-                if not posting.is_withdrawn:
-                    for step in posting.steps:
-                        _execute_step(connection, step)
+            writing, refused = decided(batch, _found(connection, batch))
+            for run in runs(writing):
+                _execute(connection, run)
             connection.execute("COMMIT")
-            return [(posting, None) for posting in batch]
+            return [*((posting, None) for posting, _ in writing), *refused]
         except _OF_ONE_POSTING:
             connection.execute("ROLLBACK")
         except BaseException:
@@ -180,8 +196,12 @@ class SqliteWriter(Writer):
                 if not posting.is_withdrawn:
                     connection.execute("SAVEPOINT posting")
                     try:
-                        for step in posting.steps:
-                            _execute_step(connection, step)
+                        writing, refused = decided([posting], _found(connection, [posting]))
+                        if refused:
+                            failure = refused[0][1]
+                        for _, steps in writing:
+                            for step in steps:
+                                _execute_step(connection, step)
                     except _OF_ONE_POSTING as error:
                         connection.execute("ROLLBACK TO posting")
                         failure = AlreadyThere() if _is_unique_violation(error) else error
@@ -195,11 +215,30 @@ class SqliteWriter(Writer):
         return outcomes
 
 
+def _found(connection: sqlite3.Connection, batch: list[Posting]) -> Found:
+    return {
+        lookup: connection.execute(_query(lookup, len(keys)), keys).fetchall() for lookup, keys in needed(batch).items()
+    }
+
+
+@lru_cache(maxsize=8 * MAX_BATCH)
+def _query(lookup: Lookup, count: int) -> str:
+    return lookup.sql(_dialect).replace("KEYS", f"IN ({','.join('?' * count)})")
+
+
+def _execute(connection: sqlite3.Connection, run: Run) -> None:
+    if run.must_touch is not None or len(run.rows) == 1:
+        _execute_step(connection, Step(run.statement, run.rows[0], run.must_touch))
+        return
+    compiled = run.statement.compiled(_dialect)
+    connection.executemany(compiled.sql, map(compiled.in_places, run.rows))
+
+
 def _execute_step(connection: sqlite3.Connection, step: Step) -> None:
     compiled = step.statement.compiled(_dialect)
     touched = connection.execute(compiled.sql, compiled.in_places(step.values)).rowcount
     if step.must_touch is not None and touched != step.must_touch:
-        raise Refused(step)
+        raise Refused
 
 
 def _is_unique_violation(error: Exception) -> bool:

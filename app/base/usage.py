@@ -12,9 +12,10 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import asdict
 
-UsageSource = Literal["provider", "counted", "estimated", "none"]
-"""Who counted: the provider's report; the hub, exactly (characters, pictures, requests); an estimate from what was
-relayed; or nothing was consumed."""
+UsageSource = Literal["provider", "counted", "reported_cost", "estimated", "recovered", "hold", "none"]
+"""Who counted: the provider's report; the hub, exactly (characters, pictures, requests); the provider, in money alone;
+an estimate from what was relayed, by the call itself or from its last checkpoint after its process died; the forecast
+of its hold; or nothing was consumed."""
 
 MAX_UNITS = 1_000_000_000
 """More than this in one call is a fault of the report, not a call."""

@@ -1,9 +1,13 @@
-"""The group-commit writer: call records, and with the money issue every movement of credits, go through here.
+"""The group-commit writer: call records and every movement of credits go through here.
 
 Callers hand over a `Posting` (a few statements that belong together) and await its commit. While one batch is being
 committed the next gathers, so under load a transaction carries many postings, and a single one waits for nobody. When a
 transaction fails, its postings run again one by one, so that only the bad one fails. A step may demand how many rows it
 must touch; a posting whose step touches another number is undone and raises `Refused`: so a guarded UPDATE says no.
+
+What a posting has to write may depend on what stands in the tables. Then it brings a `Movement`: the rows that all
+movements of a batch need are read and locked at its beginning, each movement decides in turn, in memory, and its steps
+go out with all the others. So a hot account costs a batch no more than a cold one.
 
 Statements are SQLAlchemy Core, compiled once per database; the values are plain (int, str, bytes, None).
 """
@@ -12,12 +16,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from msgspec import Struct
-from sqlalchemy import Executable
+from sqlalchemy import ColumnElement, Executable, Insert, Select, bindparam
 from sqlalchemy.engine.interfaces import Dialect
 
 from app.base.errors import Busy
@@ -35,16 +39,21 @@ Outcomes = Sequence[tuple["Posting", BaseException | None]]
 class Statement:
     """An INSERT, UPDATE or DELETE. `names` are its parameters in the order in which a step gives their values.
 
-    Steps of an independent statement may run together with those of other postings, in one round trip and in any order:
-    they touch rows that no other posting of the batch touches.
+    Steps of an independent statement run together with those of other postings, in one round trip: what adds rows
+    before what changes them, the steps of one statement in their order. One that `replaces` sets all it ever changes of
+    the row that its first value names: of several for one row only the last runs.
     """
 
-    __slots__ = ("_compiled", "clause", "is_independent", "names")
+    __slots__ = ("_compiled", "adds", "clause", "is_independent", "names", "replaces")
 
-    def __init__(self, clause: Executable, names: Sequence[str], *, is_independent: bool = False) -> None:
+    def __init__(
+        self, clause: Executable, names: Sequence[str], *, is_independent: bool = False, replaces: bool = False
+    ) -> None:
         self.clause = clause
         self.names = tuple(names)
         self.is_independent = is_independent
+        self.adds = isinstance(clause, Insert)
+        self.replaces = replaces
         self._compiled: dict[str, Compiled] = {}
 
     def compiled(self, dialect: Dialect) -> Compiled:
@@ -73,24 +82,93 @@ class Step(Struct, frozen=True):
 
 
 class Refused(Exception):
-    """A guarded step touched another number of rows than it had to; the whole posting is undone."""
+    """A guarded step touched another number of rows than it had to, or a movement said no; nothing of the posting is
+    written."""
 
-    def __init__(self, step: Step) -> None:
-        super().__init__("A guarded statement did not apply.")
-        self.step = step
+    def __init__(self, reason: str = "A guarded statement did not apply.") -> None:
+        super().__init__(reason)
 
 
 class AlreadyThere(Exception):
     """An insert met a row with the same unique key; the whole posting is undone."""
 
 
+class Undecided(Exception):
+    """A movement broke while it decided: a fault of ours, or rows that make no sense. Nothing of the posting is
+    written; its cause says what it was."""
+
+
+class Lookup:
+    """Rows that movements need, found by a text column.
+
+    Those of a locking one are kept from other writers, and all writers lock in the same `order`: lookup after lookup,
+    and each by its key. `blank` gives the step that adds an empty row for a key that has none: where several writers
+    may be the first, there must be something to lock. It must do nothing where the row is there by then.
+    """
+
+    __slots__ = ("_compiled", "_key", "_select", "blank", "order")
+
+    def __init__(
+        self,
+        select: Select[*tuple[Any, ...]],
+        key: ColumnElement[str],
+        *,
+        order: int,
+        locks: bool = False,
+        blank: Callable[[str], Step] | None = None,
+    ) -> None:
+        self.order = order
+        self.blank = blank
+        self._key = key
+        self._select = select.order_by(key).with_for_update() if locks else select
+        self._compiled: dict[str, str] = {}
+
+    def sql(self, dialect: Dialect) -> str:
+        """The text for one database, with `KEYS` for the right side of the comparison with the key."""
+        found = self._compiled.get(dialect.name)
+        if found is None:
+            clause = self.of(bindparam("keys", expanding=True))
+            found = str(clause.compile(dialect=dialect)).replace("IN (__[POSTCOMPILE_keys])", "KEYS")
+            self._compiled[dialect.name] = found
+        return found
+
+    def of(self, keys: Any) -> Select[*tuple[Any, ...]]:
+        """The query itself, for a session."""
+        return self._select.where(self._key.in_(keys))
+
+
+Found = Mapping[Lookup, Sequence[Sequence[Any]]]
+"""The rows of each lookup, in the order of its columns."""
+
+
+class Movement(Protocol):
+    """What a posting writes is decided by rows that are read in its own transaction."""
+
+    def reads(self) -> Iterable[tuple[Lookup, Sequence[str]]]:
+        """What it needs to know."""
+        ...
+
+    def opens(self, found: Found, /) -> Any:
+        """The book for a whole batch; the first movement opens it for all."""
+        ...
+
+    def decide(self, book: Any, /) -> Sequence[Step]:
+        """Note in the book what changes, and give the steps that write it.
+
+        Raises:
+            Refused: it must not be. The book is as it was.
+        """
+        ...
+
+
 class Posting:
     """Steps that are committed together. Its caller may wait for the commit, for as long as it likes."""
 
-    __slots__ = ("_loop", "_waiter", "failure", "is_committed", "is_withdrawn", "on_failure", "steps")
+    __slots__ = ("_loop", "_waiter", "failure", "is_committed", "is_withdrawn", "movement", "on_failure", "steps")
 
-    def __init__(self, steps: Sequence[Step], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, steps: Sequence[Step], movement: Movement | None, loop: asyncio.AbstractEventLoop) -> None:
         self.steps = steps
+        self.movement = movement
         self.is_committed = False
         self.failure: BaseException | None = None
         self.is_withdrawn = False
@@ -158,8 +236,8 @@ class Writer(ABC):
         """Postings handed over and not yet committed: the queue depth of the metrics."""
         return self._waiting
 
-    def post(self, *steps: Step, must_take: bool = False) -> Posting:
-        """Hand over a posting, whose commit can be waited for.
+    def post(self, *steps: Step, movement: Movement | None = None, must_take: bool = False) -> Posting:
+        """Hand over a posting, whose commit can be waited for. The steps of the movement come after the others.
 
         `must_take` is for the end of something whose beginning was taken: there is one end to each, so the bound on
         beginnings bounds them too.
@@ -170,7 +248,7 @@ class Writer(ABC):
         if self._is_closed or (self._waiting >= MAX_WAITING and not must_take):
             raise Busy("The hub's database does not keep up. Try again in a moment.", code="database_busy")
         loop = asyncio.get_running_loop()
-        posting = Posting(steps, loop)
+        posting = Posting(steps, movement, loop)
         self._waiting += 1
         self._gathered.append(posting)
         if not self._is_committing and len(self._gathered) == 1:
@@ -222,3 +300,86 @@ class Writer(ABC):
     @abstractmethod
     async def _shut(self) -> None:
         """Nothing waits any more: close the connection."""
+
+
+def needed(batch: Iterable[Posting]) -> dict[Lookup, list[str]]:
+    """The keys of the rows that the movements of a batch need, each once and in order: so are they locked.
+
+    Raises:
+        Undecided: a movement does not even know what it needs.
+    """
+    keys: dict[Lookup, set[str]] = {}
+    try:
+        for posting in batch:
+            if posting.movement is not None and not posting.is_withdrawn:
+                for lookup, wanted in posting.movement.reads():
+                    keys.setdefault(lookup, set()).update(wanted)
+        return {lookup: sorted(keys[lookup]) for lookup in sorted(keys, key=_order) if keys[lookup]}
+    except Exception as failure:
+        raise Undecided from failure
+
+
+def decided(
+    batch: Iterable[Posting], found: Found
+) -> tuple[list[tuple[Posting, Sequence[Step]]], list[tuple[Posting, Refused]]]:
+    """Who writes what, and who was refused.
+
+    Raises:
+        Undecided: what the book says by then is worth nothing.
+    """
+    book: Any = None
+    writing: list[tuple[Posting, Sequence[Step]]] = []
+    refused: list[tuple[Posting, Refused]] = []
+    for posting in batch:
+        if posting.is_withdrawn:
+            writing.append((posting, ()))
+            continue
+        movement = posting.movement
+        if movement is None:
+            writing.append((posting, posting.steps))
+            continue
+        try:
+            if book is None:
+                book = movement.opens(found)
+            writing.append((posting, [*posting.steps, *movement.decide(book)]))
+        except Refused as refusal:
+            refused.append((posting, refusal))
+        except Exception as failure:
+            raise Undecided from failure
+    return writing, refused
+
+
+class Run(Struct, frozen=True):
+    """Rows that one statement writes together."""
+
+    statement: Statement
+    rows: list[Values]
+    must_touch: int | None = None
+
+
+def runs(writing: Iterable[tuple[Posting, Sequence[Step]]]) -> list[Run]:
+    """All steps of a batch: those of independent statements gathered, the others each alone and in their order."""
+    adding: dict[Statement, Run] = {}
+    changing: dict[Statement, Run] = {}
+    ordered: list[Run] = []
+    for _, steps in writing:
+        for step in steps:
+            statement = step.statement
+            if not statement.is_independent or step.must_touch is not None:
+                ordered.append(Run(statement, [step.values], step.must_touch))
+                continue
+            gathered = adding if statement.adds else changing
+            run = gathered.get(statement)
+            if run is None:
+                run = gathered[statement] = Run(statement, [])
+                if not statement.adds:
+                    ordered.append(run)
+            run.rows.append(step.values)
+    for run in changing.values():
+        if run.statement.replaces and len(run.rows) > 1:
+            run.rows[:] = {row[0]: row for row in run.rows}.values()
+    return [*adding.values(), *ordered]
+
+
+def _order(lookup: Lookup) -> int:
+    return lookup.order

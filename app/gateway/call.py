@@ -1,6 +1,6 @@
 """One call, from its durable beginning to its end. Read this first.
 
-    begin       a committed row says that the call exists; an Idempotency-Key is claimed with it
+    begin       a committed row says that the call exists; an Idempotency-Key is claimed and credits are held with it
     ask         candidates in turn, until a provider's answer has begun; a failure before that tries the next
     relay       the answer goes to the client, whole or in pieces, its last bytes held back
     settle      usage and end are committed, once; then the last bytes go out
@@ -25,6 +25,7 @@ from app.domain.calls.idempotency import Claim
 from app.domain.calls.recorder import Beginning
 from app.gateway import attempt, generations, relay, repeats, response_store, settlement, signatures
 from app.gateway.attempt import Pieces, Whole
+from app.gateway.charging import holding
 from app.gateway.course import Course
 from app.gateway.deadline import CLIENT_STALL_SECONDS
 from app.gateway.passages.generated import Generated
@@ -75,6 +76,7 @@ async def _begin(course: Course, claim: Claim | None) -> Repeated | None:
     Raises:
         Busy: the database does not take it; nothing was sent to a provider.
         Conflict, IdempotencyMismatch: its Idempotency-Key is in use.
+        OutOfCredit, BudgetExceeded: it cannot be paid.
     """
     request = course.request
     beginning = Beginning(
@@ -88,10 +90,13 @@ async def _begin(course: Course, claim: Claim | None) -> Repeated | None:
         is_streamed=request.body.is_streamed,
         client=request.client,
         started_us=course.started_us,
+        billing=course.bill.billing,
+        user_id=course.caller.user_id,
     )
+    hold = holding.take(course)
     claiming = repeats.claim_steps(claim, course) if claim is not None else []
     generating = generations.begin_steps(course) if request.endpoint.task == "video" else []
-    posting = course.shared.writer.post(recorder.begin(beginning), *claiming, *generating)
+    posting = course.shared.writer.post(recorder.begin(beginning), *claiming, *generating, movement=hold)
     course.is_begun = True
     if not await posting.ended_within(BEGIN_SECONDS):
         posting.is_withdrawn = True
@@ -100,10 +105,17 @@ async def _begin(course: Course, claim: Claim | None) -> Repeated | None:
         )
     match posting.failure:
         case None:
+            if hold is not None:
+                holding.taken(course, hold)
             return None
+        case Refused() as refused:
+            course.is_begun = False
+            raise holding.refusal(course, refused)
         case AlreadyThere():
             if claim is None:
                 # It is this call's own row: a commit whose answer was lost was tried again.
+                if hold is not None:
+                    holding.taken(course, hold)
                 return None
             course.is_begun = False
             repeated = await repeats.find(claim, course)
@@ -160,6 +172,7 @@ async def _end_whole(course: Course, claim: Claim | None, whole: Whole) -> None:
     outcome.upstream_id = facts.upstream_id
     outcome.items = facts.items
     outcome.seconds = facts.seconds
+    outcome.service_tier = facts.service_tier
     outcome.count_characters = whole.count_characters
     if whole.problem is not None:
         raise whole.problem

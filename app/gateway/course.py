@@ -20,11 +20,13 @@ from app.domain.calls.recorder import Tried
 from app.domain.catalog.serving import CallableModel
 from app.domain.identity.callers import Caller
 from app.gateway import fidelity
+from app.gateway.bill import Bill
 from app.gateway.deadline import Deadline, Overdue
 from app.gateway.door import Door
 from app.gateway.request import CallRequest
 from app.gateway.routing import Candidate
 from app.gateway.shared import Shared
+from app.wire.faces import Tap
 from app.wire.neutral import Audio, Conversation, File, Image, Source
 from app.wire.notes import Note
 
@@ -49,6 +51,8 @@ class Outcome(Struct):
     """The same of an answer that came in one piece."""
     items: int = 0
     seconds: float | None = None
+    service_tier: str | None = None
+    """As the provider says it served the call."""
     kept: bytes = b""
     """The answer, for teams that keep contents and for Idempotency-Keys."""
 
@@ -64,8 +68,11 @@ class Turn(Struct, frozen=True):
 
 
 class Course:
-    def __init__(self, shared: Shared, caller: Caller, model: CallableModel, request: CallRequest, door: Door) -> None:
+    def __init__(
+        self, shared: Shared, caller: Caller, model: CallableModel, request: CallRequest, door: Door, bill: Bill
+    ) -> None:
         self.id = new_id()
+        self.bill = bill
         self.shared = shared
         self.caller = caller
         self.model = model
@@ -73,6 +80,8 @@ class Course:
         self.door = door
         self.started_us = now_us()
         self.attempts: list[Tried] = []
+        self.tap: Tap | None = None
+        """Of an answer that streams, while it does."""
         self.candidate: Candidate | None = None
         """Who answered, or was asked last."""
         self.asked_at: float | None = None
@@ -181,6 +190,8 @@ class Course:
         ]
         if self.candidate is not None:
             headers.append((b"x-hub-provider", self.candidate.route.source.name.encode()))
+        if self.bill.most_output is not None:
+            headers.append((b"x-hub-max-output", b"%d" % self.bill.most_output))
         if self.notes:
             headers.append((b"x-hub-fidelity", fidelity.header(self.notes)))
         if self.asked_at is not None:

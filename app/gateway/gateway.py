@@ -11,6 +11,7 @@ from app.base.errors import Busy
 from app.domain.catalog.serving import CallableModel
 from app.domain.identity.callers import Caller
 from app.gateway import admission, call
+from app.gateway.bill import open_bill, priced_routes
 from app.gateway.course import Course
 from app.gateway.door import Door
 from app.gateway.request import CallRequest
@@ -62,7 +63,10 @@ class Gateway:
         Raises:
             AppError: as `admit`.
         """
-        course = Course(self.shared, caller, self.admit(caller, request), request, door)
+        model = self.admit(caller, request)
+        bill = open_bill(self.snapshots.current, caller, model, request)
+        priced = priced_routes(bill, model, request.endpoint)
+        course = Course(self.shared, caller, priced, request, door, bill)
         task = course.task = asyncio.create_task(call.carry(course))
         self._running[task] = course
         waiting = asyncio.current_task()
@@ -85,6 +89,10 @@ class Gateway:
         finally:
             is_waiting = False
             course.client_left()
+
+    def running(self) -> list[Course]:
+        """The calls under way."""
+        return list(self._running.values())
 
     async def drain(self, grace_seconds: float) -> None:
         """Let running calls finish for so long, then interrupt what is left and wait for the settlements."""

@@ -20,9 +20,11 @@ from app.base.errors import ProviderFailed
 from app.base.writer import Step
 from app.domain.calls import handed_over, recorder
 from app.domain.calls.handed_over import HandingOver
+from app.domain.catalog import cards
 from app.domain.media import generations
 from app.domain.media.generations import Accepted, Begun, Facts
 from app.gateway import fidelity
+from app.gateway.charging import pricing
 from app.gateway.course import Course
 from app.gateway.passages.generated import Generated
 from app.wire.videos import VideoJob
@@ -71,6 +73,7 @@ def accept_steps(course: Course, passage: Generated, http_status: int) -> list[S
         poll_after_us=now_us() + FIRST_POLL_SECONDS * MICROSECONDS,
     )
     asked_at = course.asked_at
+    card = course.bill.cards.get(candidate.route.id)
     handing = HandingOver(
         queue_us=int((asked_at - course.request.arrived_at) * 1e6) if asked_at is not None else None,
         provider=candidate.route.source.name,
@@ -81,10 +84,13 @@ def accept_steps(course: Course, passage: Generated, http_status: int) -> list[S
         attempts=len(course.attempts),
         http_status=http_status,
         fidelity=fidelity.record(course.notes),
+        card_id=card.id if card is not None else None,
+        price_facts=cards.facts_json(course.bill.facts),
     )
     return [
         generations.accept(course.id, accepted),
         handed_over.hand_over(course.id, handing),
+        *pricing.card_steps(course, card),
         *recorder.tried(course.id, course.attempts),
     ]
 

@@ -23,6 +23,7 @@ from app.domain.calls.handed_over import LateEnding
 from app.domain.catalog.serving import Route, UsableCredential
 from app.domain.media import generations
 from app.domain.media.generations import Ended, Facts
+from app.gateway.charging import late
 from app.gateway.formats import FORMATS
 from app.gateway.shared import Shared
 from app.gateway.snapshot import SnapshotKeeper
@@ -277,6 +278,7 @@ class Job:
         if report is not None and route is not None and route.source.kind.reported_cost is not None:
             cost = reported_cost_nano(report, route.source.kind.reported_cost)
         status = "succeeded" if error is None else "refused" if error.owner == "you" else "failed"
+        priced = await late.price(self._shared, facts.call_id, usage, source, cost, is_made=source != "none")
         ending = LateEnding(
             status=status,
             total_us=now_us() - facts.created_us,
@@ -286,6 +288,9 @@ class Job:
             error_text=error.sentence[:2000] if error is not None else None,
             usage_source=source,
             provider_cost_nano=cost,
+            charged_as=priced.charged_as,
+            cost_nano=priced.cost_nano,
+            charge_nano=priced.charge_nano,
         )
         ended = Ended(
             state="completed" if error is None else "failed",
@@ -297,7 +302,10 @@ class Job:
             ended_us=now_us(),
         )
         posting = self._shared.writer.post(
-            generations.end(facts.call_id, ended), handed_over.end(facts.call_id, ending, usage), must_take=True
+            generations.end(facts.call_id, ended),
+            handed_over.end(facts.call_id, ending, usage),
+            movement=priced.settle,
+            must_take=True,
         )
         try:
             await posting.committed()

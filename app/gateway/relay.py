@@ -12,7 +12,9 @@ import contextlib
 from app.adapters.providers import failures
 from app.adapters.providers.client import UpstreamAnswer
 from app.base.errors import AppError, ProviderFailed
+from app.gateway import settlement
 from app.gateway.attempt import Pieces
+from app.gateway.charging import checkpoints, holding
 from app.gateway.course import Course
 from app.wire.answers import BrokenStream
 from app.wire.faces import Tap
@@ -59,6 +61,9 @@ async def _relay_events(course: Course, pieces: Pieces, tap: Tap) -> bytes:
     keeps = course.caller.keep_content_days > 0
     progress = course.deadline.progress
     feed = tap.feed
+    bill = course.bill
+    course.tap = tap
+    checkpoints.mark(course)
     if pieces.first:
         await _give(course, pieces.first, keeps)
     piece = pieces.answer.piece
@@ -69,6 +74,9 @@ async def _relay_events(course: Course, pieces: Pieces, tap: Tap) -> bytes:
             await _give(course, passed, keeps)
         if tap.error is not None:
             raise _error_inside(course, bytes(tap.error))
+        must_grow = holding.must_grow(bill, tap.characters) and not tap.is_complete
+        if must_grow and not await holding.grow(course, tap.characters):
+            return _cut(course, tap, keeps)
     if tap.is_done:
         await _end(pieces.answer)
     rest = tap.finish()
@@ -82,6 +90,15 @@ async def _relay_events(course: Course, pieces: Pieces, tap: Tap) -> bytes:
     if keeps:
         course.outcome.kept += rest
     return rest + tap.tail
+
+
+def _cut(course: Course, tap: Tap, keeps: bool) -> bytes:
+    """No credit for more: what ends the stream, as far as its format knows, because the answer grew too long."""
+    course.bill.is_cut = True
+    closing = tap.cut(settlement.told_of_cut(course, tap.characters))
+    if keeps:
+        course.outcome.kept += closing
+    return closing
 
 
 async def _end(answer: UpstreamAnswer) -> None:
@@ -117,6 +134,7 @@ def _read_off(course: Course, tap: Tap) -> None:
     outcome.finish_reason = tap.finish_reason
     outcome.upstream_id = tap.upstream_id
     outcome.characters = tap.characters
+    outcome.service_tier = tap.service_tier
 
 
 def _broken(course: Course, error: Exception) -> AppError:

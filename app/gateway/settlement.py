@@ -16,6 +16,8 @@ from app.base.writer import AlreadyThere, Posting, Step
 from app.domain.calls import recorder
 from app.domain.calls.recorder import Content, Ending
 from app.gateway import fidelity
+from app.gateway.charging import paying, pricing
+from app.gateway.charging.pricing import Priced
 from app.gateway.course import Course
 from app.gateway.formats import FORMATS, upstream_endpoint
 from app.wire.openai.usage import reported_cost_nano
@@ -32,15 +34,30 @@ def settle(course: Course, more: list[Step]) -> Posting:
     course.is_settled = True
     course.deadline.close()
     usage, source = usage_of(course)
-    ending = _ending(course, source)
-    steps = [recorder.end(course.id, ending, usage), *recorder.tried(course.id, course.attempts), *more]
+    reported = _reported_cost(course)
+    priced = pricing.price(course, usage, source, reported)
+    ending = _ending(course, source, reported, priced)
+    steps = [
+        recorder.end(course.id, ending, usage),
+        *recorder.tried(course.id, course.attempts),
+        *more,
+        *pricing.card_steps(course, priced.card),
+    ]
     content = _content(course)
     if content is not None:
         steps.append(recorder.keep_content(course.id, content))
-    posting = course.shared.writer.post(*steps, must_take=True)
-    posting.on_failure = lambda failure: _unrecorded(failure, course.id, ending, usage)
+    settle = paying.movement(course, usage, priced)
+    posting = course.shared.writer.post(*steps, movement=settle, must_take=True)
+    posting.on_failure = lambda failure: _unrecorded(course, failure, ending, usage, priced)
+    paying.afterwards(course, posting, settle, usage, priced, reported)
     _tell(course, ending, usage)
     return posting
+
+
+def told_of_cut(course: Course, characters: int) -> Usage:
+    """What the client of a stream is told that the hub has ended."""
+    course.outcome.characters = characters
+    return _estimate(course)
 
 
 def usage_of(course: Course) -> tuple[Usage, UsageSource]:
@@ -58,7 +75,7 @@ def usage_of(course: Course) -> tuple[Usage, UsageSource]:
             return replace(_completed(report.known, course), output=_estimate(course).output), "estimated"
         except NotAPartition as reason:
             _log.warning("usage.refused", call=course.id, provider=candidate.route.source.name, reason=str(reason))
-            return _estimate(course), "estimated"
+            return _instead(course)
     # With an error only where something was made all the same.
     if course.error is None or outcome.items:
         counted = _completed(Usage(), course)
@@ -71,6 +88,25 @@ def usage_of(course: Course) -> tuple[Usage, UsageSource]:
     if course.has_started or outcome.characters:
         return _estimate(course), "estimated"
     return Usage(), "none"
+
+
+def _instead(course: Course) -> tuple[Usage, UsageSource]:
+    """In place of a report that cannot be true: what the provider says in money, else what was seen to go by, else
+    what the call was let in for."""
+    estimate = _estimate(course)
+    if _reported_cost(course) is not None:
+        return estimate, "reported_cost"
+    if not estimate.output and "output" in course.request.endpoint.meters and course.bill.is_held:
+        return course.bill.forecast, "hold"
+    return estimate, "estimated"
+
+
+def _reported_cost(course: Course) -> int | None:
+    """nano-USD, as the provider itself puts it."""
+    candidate, report = course.candidate, course.outcome.usage
+    if candidate is None or report is None or candidate.route.source.kind.reported_cost is None:
+        return None
+    return reported_cost_nano(report, candidate.route.source.kind.reported_cost)
 
 
 def _completed(usage: Usage, course: Course) -> Usage:
@@ -105,12 +141,9 @@ def _status(course: Course) -> str:
     return "refused" if course.error.owner == "you" else "failed"
 
 
-def _ending(course: Course, source: UsageSource) -> Ending:
+def _ending(course: Course, source: UsageSource, reported_nano: int | None, priced: Priced) -> Ending:
     candidate, error, outcome = course.candidate, course.error, course.outcome
     arrived_at = course.request.arrived_at
-    cost = None
-    if candidate is not None and outcome.usage is not None and candidate.route.source.kind.reported_cost is not None:
-        cost = reported_cost_nano(outcome.usage, candidate.route.source.kind.reported_cost)
     return Ending(
         status=_status(course),
         queue_us=int((course.asked_at - arrived_at) * 1e6) if course.asked_at is not None else None,
@@ -128,8 +161,13 @@ def _ending(course: Course, source: UsageSource) -> Ending:
         error_owner=error.owner if error is not None else None,
         error_text=course.error_text(error) if error is not None else None,
         usage_source=source,
-        provider_cost_nano=cost,
+        provider_cost_nano=reported_nano,
         fidelity=fidelity.record(course.notes),
+        card_id=priced.card_id,
+        price_facts=priced.price_facts,
+        charged_as=priced.charged_as,
+        cost_nano=priced.cost_nano,
+        charge_nano=priced.charge_nano,
     )
 
 
@@ -190,8 +228,10 @@ def _tell(course: Course, ending: Ending, usage: Usage) -> None:
     )
 
 
-def _unrecorded(failure: BaseException, call_id: str, ending: Ending, usage: Usage) -> None:
+def _unrecorded(course: Course, failure: BaseException, ending: Ending, usage: Usage, priced: Priced) -> None:
     """A settlement that the database refused for good is in the log with all that it would have said."""
     # Already there: the first try had arrived although its answer did not.
     if not isinstance(failure, AlreadyThere):
-        _log.critical("call.unrecorded", call=call_id, reason=repr(failure), ending=ending, usage=usage)
+        if priced.card is not None:
+            course.shared.known_cards.discard(priced.card.id)
+        _log.critical("call.unrecorded", call=course.id, reason=repr(failure), ending=ending, usage=usage)

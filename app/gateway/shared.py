@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 from msgspec import Struct
@@ -14,10 +16,12 @@ from app.base.db import Database
 from app.base.vault import Vault
 from app.base.writer import Writer
 from app.domain.catalog import credentials
+from app.gateway.forecasts import Forecasts
 from app.gateway.health import Health
 from app.gateway.media import Media
 from app.gateway.metrics import Metrics
 from app.gateway.routing import Candidate, Router
+from app.gateway.snapshot import SnapshotKeeper
 from app.gateway.turn_memory import TurnMemory
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -35,6 +39,12 @@ class Shared(Struct, kw_only=True):
     router: Router
     metrics: Metrics
     turn_memory: TurnMemory
+    snapshots: SnapshotKeeper
+    forecasts: Forecasts
+    known_cards: set[str] = set()
+    """Price cards whose row this process has written."""
+    drifted: set[str | None] = set()
+    """Price cards that did not agree with what the provider charges, told once."""
     draining: int = 0
     """Calls whose client has left and whose answer is still read to its end."""
     errands: set[asyncio.Task[None]] = set()
@@ -44,7 +54,11 @@ class Shared(Struct, kw_only=True):
         """A provider refused this credential: nobody uses it again until an admin has looked."""
         source, credential = candidate.route.source, candidate.credential
         _log.error("credential.disabled", provider=source.name, credential=credential.label, reason=reason)
-        errand = asyncio.create_task(self._store_disabled(credential.id, reason))
+        self.errand(self._store_disabled(credential.id, reason))
+
+    def errand(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this beside the call."""
+        errand = asyncio.create_task(work)
         self.errands.add(errand)
         errand.add_done_callback(self.errands.discard)
 

@@ -13,9 +13,14 @@ from collections.abc import Callable, Mapping
 import structlog
 from msgspec import Struct
 
+from app.base import clock
 from app.base.db import Database
 from app.base.vault import Vault
-from app.domain.catalog import serving, settings
+from app.domain.billing import budgets
+from app.domain.billing.budget_rules import Budgets
+from app.domain.catalog import policy, pricing, serving, settings
+from app.domain.catalog.policy import Policy
+from app.domain.catalog.pricing import Prices
 from app.domain.catalog.serving import CallableModel, Opener
 from app.domain.identity import callers
 from app.domain.identity.callers import Caller
@@ -32,6 +37,14 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     models: Mapping[str, CallableModel]
     """By public name and by alias."""
     billing: str
+    prices: Prices
+    """By deployment and the team's markup. They change with time, too: see `Prices.changes_at`."""
+    budgets: Budgets
+    """Those in force. What was spent of them is never in here."""
+    policy: Policy
+    """What a call is charged by how it ended."""
+    purchase_link: str | None
+    """Where people buy credits who have none."""
     unusable_credentials: tuple[str, ...]
     """Ids of credentials that the vault could not open."""
 
@@ -72,16 +85,20 @@ class SnapshotKeeper:
                 callers=await callers.all_callers(session),
                 models=models,
                 billing=await settings.billing_mode(session),
+                prices=await pricing.load(session),
+                budgets=Budgets(await budgets.in_force(session)),
+                policy=policy.read(await settings.get(session, "charging_policy")),
+                purchase_link=await settings.get(session, "purchase_link") or None,
                 unusable_credentials=unusable,
             )
         self._seen_at = time.monotonic()
         return self._current
 
     async def refresh(self) -> bool:
-        """Load again if anything changed; whether it did."""
+        """Load again if anything changed, or a rate comes into force now; whether it was loaded."""
         async with self._db.reading() as session:
             revision = await serving.current_revision(session)
-        if self._current is not None and revision == self._current.revision:
+        if self._current is not None and revision == self._current.revision and not _is_due(self._current.prices):
             self._seen_at = time.monotonic()
             return False
         await self.load()
@@ -98,3 +115,7 @@ class SnapshotKeeper:
                 _log.warning(
                     "snapshot.unreachable", reason=type(failure).__name__, age_seconds=round(self.age_seconds, 1)
                 )
+
+
+def _is_due(prices: Prices) -> bool:
+    return prices.changes_at is not None and clock.now() >= prices.changes_at

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.adapters.providers.kinds import Kind
+from app.base import clock
 from app.base.db import AsyncSession
-from app.base.errors import Conflict
+from app.base.errors import BadValue, Conflict
 from app.base.vault import Vault
-from app.domain.billing import grants
+from app.domain.billing import budgets, grants
 from app.domain.calls import teams as teams_of_calls
 from app.domain.catalog import credentials, deployments, providers, rates, settings
-from app.domain.identity import api_keys, teams
+from app.domain.identity import api_keys, teams, users
+from app.gateway import budgeting
 from app.ops import hub_file, hub_state, plan, steps
 from app.ops.changes import Plan
 from app.ops.house import House
@@ -100,10 +103,14 @@ class _Worker:
     async def do(self, step: steps.Step) -> None:
         if isinstance(step, steps.SetBilling):
             await settings.set_billing_mode(self._session, step.mode)
+        elif isinstance(step, steps.SetSetting):
+            await settings.put(self._session, step.name, step.text)
         elif isinstance(step, steps.ProviderStep):
             await self._do_provider(step)
         elif isinstance(step, steps.ModelStep):
             await self._do_model(step)
+        elif isinstance(step, steps.BudgetStep):
+            await self._do_budget(step)
         else:
             await self._do_team(step)
 
@@ -117,6 +124,8 @@ class _Worker:
                 self._provider_ids[name] = row.id
             case steps.ChangeProvider(id_, kind, base_url, region, is_enabled):
                 await providers.change(session, id_, kind=kind, base_url=base_url, region=region, is_enabled=is_enabled)
+            case steps.SetProviderMarkup(provider, points):
+                await providers.set_markup(session, self._provider_ids[provider], points)
             case steps.RemoveProvider(id_):
                 await providers.remove(session, id_)
             case steps.AddCredential(provider, label, parts, weight):
@@ -159,8 +168,12 @@ class _Worker:
                 await deployments.change(session, id_, weight=weight, priority=priority)
             case steps.RemoveRoute(id_):
                 await deployments.remove(session, id_)
-            case steps.SetCard(model, provider, upstream_model, card):
-                await rates.set_card(session, self._route_ids[model, provider, upstream_model], card, source="file")
+            case steps.SetCard(model, provider, upstream_model, card, conditional):
+                route_id = self._route_ids[model, provider, upstream_model]
+                try:
+                    await rates.set_card(session, route_id, card, source="file", conditional=conditional)
+                except BadValue as refusal:
+                    raise BadValue(f"{model}: {refusal.sentence}", param=refusal.param) from None
 
     async def _do_team(self, step: steps.TeamStep) -> None:
         session, pepper = self._session, self._pepper
@@ -169,21 +182,22 @@ class _Worker:
                 self._team_ids[name] = (await teams.create(session, name=name, keep_content_days=days)).id
             case steps.SetRetention(id_, days):
                 await teams.set_keep_content_days(session, id_, days)
+            case steps.SetTeamMarkup(team, points):
+                await teams.set_markup(session, self._team_ids[team], points)
             case steps.RemoveTeam(id_, name):
                 # Whoever called meanwhile has won: the calls name the team.
                 if await teams_of_calls.with_calls(session, [id_]):
                     raise Conflict(f'Team "{name}" has just made a call, so it cannot be removed. Nothing was done.')
+                keys = [key.id for key in await api_keys.listed(session, id_)]
+                await budgets.end_with(session, team_id=id_, key_ids=keys)
                 await teams.remove(session, id_)
             case steps.SetMember(team, email, role):
                 await teams.set_member(session, self._team_ids[team], email, role)
             case steps.RemoveMember(team_id, email):
                 await teams.remove_member(session, team_id, email)
             case steps.Grant(team, amount_nano):
-                team_id = self._team_ids[team]
-                await grants.grant(
-                    session, team_id=team_id, amount_nano=amount_nano, source=grants.FILE, reason="hub apply"
-                )
-            case steps.AddKey(team, name, secret, models, expires_at, is_strict):
+                await grants.change_of_file(session, self._team_ids[team], amount_nano)
+            case steps.AddKey(team, name, secret, models, expires_at, is_strict, user):
                 await api_keys.create(
                     session,
                     pepper,
@@ -193,10 +207,35 @@ class _Worker:
                     secret=secret,
                     expires_at=expires_at,
                     is_strict=is_strict,
+                    user_id=await self._user_id(user),
                 )
-            case steps.ChangeKey(team_id, id_, models, expires_at, is_strict):
-                await api_keys.change(session, team_id, id_, models=models, expires_at=expires_at, is_strict=is_strict)
+            case steps.ChangeKey(team_id, id_, models, expires_at, is_strict, user):
+                await api_keys.change(
+                    session,
+                    team_id,
+                    id_,
+                    models=models,
+                    expires_at=expires_at,
+                    is_strict=is_strict,
+                    user_id=await self._user_id(user),
+                )
             case steps.ReplaceKeySecret(team_id, id_, secret):
                 await api_keys.replace_secret(session, pepper, team_id, id_, secret)
             case steps.RemoveKey(team_id, id_):
+                await budgets.end_with(session, key_ids=[id_])
                 await api_keys.remove(session, team_id, id_)
+
+    async def _do_budget(self, step: steps.BudgetStep) -> None:
+        session = self._session
+        match step:
+            case steps.SetBudget(terms):
+                if terms.scope == "user":
+                    await users.ensure(session, terms.scope_id)
+                scope_id = await budgeting.scope_id(session, terms.scope, terms.scope_id)
+                await budgeting.open_budget(session, replace(terms, scope_id=scope_id), clock.now_us())
+            case steps.EndBudget(id_):
+                await budgets.end(session, id_)
+
+    async def _user_id(self, email: str | None) -> str | None:
+        """Who is not known yet becomes a member of the hub."""
+        return None if email is None else (await users.ensure(self._session, email)).id

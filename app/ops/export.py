@@ -14,7 +14,8 @@ import yaml
 from app.base import money
 from app.base.vault import VaultError
 from app.domain.catalog import credentials, rates
-from app.ops import hub_state
+from app.ops import budget_file, hub_state, price_file
+from app.ops.changes import percent_text
 from app.ops.house import House
 from app.ops.hub_state import KeyState, ModelState, ProviderState, State, TeamState
 
@@ -69,11 +70,13 @@ def _document(state: State, part_names: dict[str, tuple[str, ...]]) -> Document:
     placeholders = _Placeholders()
     return {
         "billing": state.billing,
+        "settings": dict(state.settings),
         "providers": [
             _provider(name, provider, part_names, placeholders) for name, provider in state.providers.items()
         ],
         "models": [_model(name, model) for name, model in state.models.items()],
         "teams": [_team(name, team, placeholders) for name, team in state.teams.items()],
+        "budgets": [budget_file.exported(budget.terms) for budget in state.budgets.values()],
     }
 
 
@@ -92,6 +95,7 @@ def _provider(
         "kind": provider.kind,
         **_unless(None, base_url=provider.base_url, region=provider.region),
         **_unless(True, enabled=provider.is_enabled),
+        **_unless(None, markup=percent_text(provider.markup_basis_points)),
         "credentials": listed,
     }
 
@@ -118,6 +122,9 @@ def _model(name: str, model: ModelState) -> Document:
             exported["price"] = {"markup_percent": money.show_basis_points(model.markup_basis_points)}
     elif prices and prices[0] and all(price == prices[0] for price in prices):
         exported["price"] = prices[0]
+    conditional = [route.conditional for route in model.routes.values()]
+    if conditional and conditional[0] and all(lines == conditional[0] for lines in conditional):
+        exported["rates"] = price_file.exported(conditional[0])
     return exported
 
 
@@ -130,6 +137,7 @@ def _team(name: str, team: TeamState, placeholders: _Placeholders) -> Document:
     return {
         "name": name,
         **_unless(0, keep_content_days=team.keep_content_days),
+        **_unless(None, markup=percent_text(team.markup_basis_points)),
         "members": [{"email": email, "role": role} for email, role in team.members.items()],
         **({"credits": money.show_nano(team.granted_nano)} if team.granted_nano > 0 else {}),
         # A revoked key stays revoked wherever the file goes: it is not in it.
@@ -148,6 +156,7 @@ def _key(name: str, key: KeyState, placeholder: str) -> Document:
         "models": key.models,
         **({} if key.expires_at is None else {"expires": _expires(key.expires_at)}),
         **_unless(False, strict=key.is_strict),
+        **_unless(None, user=key.user),
     }
 
 

@@ -26,7 +26,6 @@ RATED_METERS = tuple(meter for meter in METERS if meter != "reasoning")
 
 BEDROCK = "bedrock"
 
-_MIN_MARKUP_POINTS, _MAX_MARKUP_POINTS = -10_000, 10_000_000
 _ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -152,7 +151,7 @@ def markup(entry: Entry) -> int:
     """Hundredths of a percent; below zero is a rebate, -100 percent is free."""
     text = _number_text(entry, example="12.5")
     points = tried(entry, lambda: money.basis_points(text)) if text else None
-    if points is not None and not _MIN_MARKUP_POINTS <= points <= _MAX_MARKUP_POINTS:
+    if points is not None and not settings.MIN_MARKUP_POINTS <= points <= settings.MAX_MARKUP_POINTS:
         entry.fault("this must be a percentage from -100 to 100000.")
     return points or 0
 

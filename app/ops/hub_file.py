@@ -6,7 +6,6 @@ stays as it is. Secrets are `Secret` from the first moment; no sentence repeats 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import TypeVar
@@ -14,18 +13,18 @@ from typing import TypeVar
 from msgspec import Struct
 
 from app.adapters.providers.kinds import Kind
-from app.base.errors import BadValue
 from app.base.secret import Secret
+from app.domain.billing.budget_rules import Terms
 from app.domain.catalog import credentials, deployments, providers, settings
-from app.domain.identity import api_keys, teams
-from app.ops import file_values
+from app.domain.identity import api_keys, teams, users
+from app.ops import budget_file, file_values, price_file
+from app.ops.budget_file import Known
 from app.ops.file_values import BEDROCK, Names, checked
 from app.ops.hub_state import State
 from app.ops.marked_yaml import Book, Entry, read_tree, suggestion
+from app.ops.price_file import MarkupItem, RateItem
 
-SECTIONS = ("billing", "providers", "models", "teams")
-
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,130}")
+SECTIONS = ("billing", "settings", "providers", "models", "teams", "budgets")
 
 _Item = TypeVar("_Item")
 
@@ -43,6 +42,7 @@ class ProviderItem(Struct, frozen=True):
     region: str | None
     is_enabled: bool | None
     credentials: tuple[CredentialItem, ...] | None
+    markup: MarkupItem | None
 
 
 class RouteItem(Struct, frozen=True):
@@ -66,6 +66,8 @@ class ModelItem(Struct, frozen=True):
     routes: tuple[RouteItem, ...] | None
     cost_nano_by_meter: dict[str, int] | None
     price: PriceItem | None
+    rates: tuple[RateItem, ...] | None
+    """Those with a condition: all of them, where the file has the list."""
 
 
 class KeyItem(Struct, frozen=True):
@@ -74,6 +76,8 @@ class KeyItem(Struct, frozen=True):
     models: list[str]
     expires_at: datetime | None
     is_strict: bool
+    user: str | None
+    """Whose it is: an e-mail address."""
     line: int
     path: str
 
@@ -86,15 +90,19 @@ class TeamItem(Struct, frozen=True):
     members: dict[str, str] | None
     """Role by e-mail address."""
     keys: tuple[KeyItem, ...] | None
+    markup: MarkupItem | None
 
 
 class HubFile(Struct, frozen=True):
     source: str
     billing: settings.BillingMode | None
+    settings: dict[str, str] | None
+    """Text by name."""
     providers: tuple[ProviderItem, ...] | None
     models: tuple[ModelItem, ...] | None
     teams: tuple[TeamItem, ...] | None
     teams_line: int
+    budgets: tuple[Terms, ...] | None
 
 
 def read(
@@ -137,7 +145,7 @@ class _Reader:
 
     def read(self, root: Entry) -> HubFile:
         fields = root.fields(SECTIONS)
-        mode, team_list = fields.get("billing"), fields.get("teams")
+        mode, team_list, setting_list = fields.get("billing"), fields.get("teams"), fields.get("settings")
         # Models name providers but may stand before them, so the order of reading is ours.
         provider_items = _each(fields.get("providers"), self._provider)
         self._known_providers = {item.name for item in provider_items or () if item.name}
@@ -145,17 +153,20 @@ class _Reader:
             self._known_providers |= self._state.providers.keys()
         model_items = _each(fields.get("models"), self._model)
         self._check_public_names()
+        team_items, budgets = _each(team_list, self._team), fields.get("budgets")
         return HubFile(
             source=root.book.source,
             billing=None if mode is None else file_values.billing(mode),
+            settings=None if setting_list is None else price_file.read_settings(setting_list),
             providers=provider_items,
             models=model_items,
-            teams=_each(team_list, self._team),
+            teams=team_items,
             teams_line=1 if team_list is None else team_list.line,
+            budgets=None if budgets is None else budget_file.read(budgets, self._known(model_items, team_items)),
         )
 
     def _provider(self, entry: Entry) -> ProviderItem:
-        fields = entry.fields(("name", "kind", "base_url", "region", "enabled", "credentials"))
+        fields = entry.fields(("name", "kind", "base_url", "region", "enabled", "markup", "credentials"))
         name_entry, base_url, region = fields.need("name"), fields.get("base_url"), fields.get("region")
         kind = self._kind(fields.need("kind"))
         if kind is not None and base_url is None:
@@ -167,6 +178,7 @@ class _Reader:
         if kind is not None and region is not None and kind.name != BEDROCK:
             region.fault(f"only bedrock has regions; {kind.name} has none.")
         name, labels, enabled = checked(name_entry, providers.check_name), Names("label"), fields.get("enabled")
+        markup = fields.get("markup")
         if name_entry is not None:
             self._provider_names.claim(name_entry, name)
         return ProviderItem(
@@ -176,6 +188,7 @@ class _Reader:
             region=None if region is None else checked(region, providers.check_region),
             is_enabled=None if enabled is None else enabled.boolean(),
             credentials=_each(fields.get("credentials"), lambda item: self._credential(item, kind, labels)),
+            markup=None if markup is None else price_file.read_markup(markup),
         )
 
     def _kind(self, entry: Entry | None) -> Kind | None:
@@ -202,9 +215,10 @@ class _Reader:
         )
 
     def _model(self, entry: Entry) -> ModelItem:
-        fields = entry.fields(("model", "type", "aliases", "routes", "cost", "price"))
+        fields = entry.fields(("model", "type", "aliases", "routes", "cost", "price", "rates"))
         name_entry, aliases = fields.need("model"), fields.get("aliases")
         cost, price, targets = fields.get("cost"), fields.get("price"), Names("route")
+        conditional = Names("rate")
         name = checked(name_entry, deployments.check_model_name)
         if name_entry is not None and name:
             self._model_entries.append((name_entry, name))
@@ -217,6 +231,7 @@ class _Reader:
             routes=_each(fields.get("routes"), lambda item: self._route(item, targets)),
             cost_nano_by_meter=None if cost is None else file_values.amounts(cost),
             price=None if price is None else _price(price),
+            rates=_each(fields.get("rates"), lambda item: price_file.read_rate(item, conditional)),
         )
 
     def _alias(self, entry: Entry) -> str:
@@ -261,25 +276,45 @@ class _Reader:
             if alias in kept_models:
                 entry.fault(f'there is a model "{alias}" in the hub.')
 
+    def _known(self, model_items: tuple[ModelItem, ...] | None, team_items: tuple[TeamItem, ...] | None) -> Known:
+        """What budgets can be of, once the file is applied."""
+        state = self._state
+        own_teams = {
+            name: {key for key, of_hub in team.keys.items() if of_hub.revoked_at is None}
+            for name, team in state.teams.items()
+            if team_items is None or not self._is_pruning
+        }
+        for item in team_items or ():
+            stays = item.keys is None or not self._is_pruning
+            kept = state.teams[item.name].keys if stays and item.name in state.teams else ()
+            own_teams[item.name] = {*kept, *(key.name for key in item.keys or ())}
+        own_models = {item.name for item in model_items or ()}
+        if model_items is None or not self._is_pruning:
+            own_models |= state.models.keys()
+        return Known(own_teams, own_models)
+
     def _team(self, entry: Entry) -> TeamItem:
-        fields = entry.fields(("name", "keep_content_days", "credits", "members", "keys"))
+        fields = entry.fields(("name", "keep_content_days", "credits", "markup", "members", "keys"))
         name_entry, days, target = fields.need("name"), fields.get("keep_content_days"), fields.get("credits")
         name, addresses, key_names = checked(name_entry, teams.check_name), Names("address"), Names("name of a key")
         if name_entry is not None:
             self._team_names.claim(name_entry, name)
         members = _each(fields.get("members"), lambda item: _member(item, addresses))
+        markup = fields.get("markup")
         return TeamItem(
             name=name,
             keep_content_days=None if days is None else days.integer(0, teams.MAX_KEEP_CONTENT_DAYS),
             credits_nano=None if target is None else file_values.amount(target),
             members=None if members is None else dict(members),
             keys=_each(fields.get("keys"), lambda item: self._key(item, key_names)),
+            markup=None if markup is None else price_file.read_markup(markup),
         )
 
     def _key(self, entry: Entry, names: Names) -> KeyItem:
-        fields = entry.fields(("name", "secret", "models", "expires", "strict"))
+        fields = entry.fields(("name", "secret", "models", "expires", "strict", "user"))
         name_entry, given = fields.need("name"), fields.need("secret")
         models, expires, strict = fields.get("models"), fields.get("expires"), fields.get("strict")
+        user = fields.get("user")
         name = checked(name_entry, teams.check_name)
         if name_entry is not None:
             names.claim(name_entry, name)
@@ -296,6 +331,7 @@ class _Reader:
             models=globs,
             expires_at=None if expires is None else file_values.moment(expires),
             is_strict=False if strict is None else strict.boolean(),
+            user=None if user is None else checked(user, users.check_address),
             line=(given or entry).line,
             path=(given or entry).path,
         )
@@ -309,16 +345,9 @@ def _each(entry: Entry | None, read_item: Callable[[Entry], _Item]) -> tuple[_It
 def _member(entry: Entry, addresses: Names) -> tuple[str, str]:
     fields = entry.fields(("email", "role"))
     email_entry, role = fields.need("email"), fields.get("role")
-    email = checked(email_entry, _check_email)
+    email = checked(email_entry, users.check_address)
     addresses.claim(email_entry or entry, email)
     return email, "member" if role is None else file_values.one_of(role, teams.ROLES)
-
-
-def _check_email(email: str) -> str:
-    """In lower case, as users are stored."""
-    if not _EMAIL.fullmatch(email):
-        raise BadValue(f'"{email}" is not an e-mail address.', param="email")
-    return email.lower()
 
 
 def _price(entry: Entry) -> PriceItem:

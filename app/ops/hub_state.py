@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.base.db import AsyncSession
-from app.domain.billing import grants
+from app.domain.billing import budgets, grants
+from app.domain.billing.budget_rules import Terms
 from app.domain.catalog import credentials, deployments, providers, rates, settings
-from app.domain.identity import api_keys, teams
+from app.domain.identity import api_keys, teams, users
+from app.gateway import budgeting
+from app.ops import budget_file, price_file
 
 
 class CredentialState(Struct, frozen=True):
@@ -27,6 +31,7 @@ class ProviderState(Struct, frozen=True):
     is_enabled: bool
     credentials: dict[str, CredentialState]
     """By label."""
+    markup_basis_points: int | None = None
 
 
 class RouteState(Struct, frozen=True):
@@ -34,6 +39,7 @@ class RouteState(Struct, frozen=True):
     weight: int
     priority: int
     card: Mapping[str, rates.Line]
+    conditional: price_file.Conditional
 
 
 class ModelState(Struct, frozen=True):
@@ -51,6 +57,8 @@ class KeyState(Struct, frozen=True):
     models: list[str]
     is_strict: bool
     expires_at: datetime | None
+    user: str | None
+    """E-mail address."""
     revoked_at: datetime | None
 
 
@@ -62,6 +70,13 @@ class TeamState(Struct, frozen=True):
     members: dict[str, str]
     """Role by e-mail address."""
     keys: dict[str, KeyState]
+    markup_basis_points: int | None = None
+
+
+class BudgetState(Struct, frozen=True):
+    id: str
+    terms: Terms
+    """With what it is of by name, as the file has it."""
 
 
 class State(Struct, frozen=True):
@@ -71,13 +86,17 @@ class State(Struct, frozen=True):
     providers: dict[str, ProviderState]
     models: dict[str, ModelState]
     teams: dict[str, TeamState]
+    budgets: dict[str, BudgetState]
+    """By `budget_file.title`."""
+    settings: Mapping[str, str] = {}
+    """Text by name, of those that are not as they were at first."""
 
     def alias_owners(self) -> dict[str, str]:
         """Alias → name of its model."""
         return {alias: name for name, model in self.models.items() for alias in model.aliases}
 
 
-EMPTY = State("off", {}, {}, {})
+EMPTY = State("off", {}, {}, {}, {})
 
 
 async def load(session: AsyncSession) -> State:
@@ -87,12 +106,22 @@ async def load(session: AsyncSession) -> State:
         providers=await _providers(session),
         models=await _models(session),
         teams=await _teams(session),
+        budgets=await _budgets(session),
+        settings=await _settings(session),
     )
+
+
+async def _settings(session: AsyncSession) -> dict[str, str]:
+    found = await settings.values(session, price_file.SETTINGS)
+    return {name: text for name, text in found.items() if text != settings.SETTINGS[name].default}
 
 
 async def _providers(session: AsyncSession) -> dict[str, ProviderState]:
     rows = await providers.listed(session)
-    by_id = {row.id: ProviderState(row.id, row.kind, row.base_url, row.region, row.is_enabled, {}) for row in rows}
+    by_id = {
+        row.id: ProviderState(row.id, row.kind, row.base_url, row.region, row.is_enabled, {}, row.markup_basis_points)
+        for row in rows
+    }
     for row in await credentials.listed(session):
         by_id[row.provider_id].credentials[row.label] = CredentialState(row.id, row.fingerprint, row.weight)
     return {row.name: by_id[row.id] for row in rows}
@@ -105,22 +134,41 @@ async def _models(session: AsyncSession) -> dict[str, ModelState]:
         by_id[alias.model_id].aliases.append(alias.alias)
     provider_names = {row.id: row.name for row in await providers.listed(session)}
     routes = await deployments.listed(session)
-    cards = await rates.newest(session, [route.id for route in routes])
+    lines = await rates.in_force(session, [route.id for route in routes], await rates.moment(session))
     for route in routes:
         by_id[route.model_id].routes[provider_names[route.provider_id], route.upstream_model] = RouteState(
-            route.id, route.weight, route.priority, cards[route.id]
+            route.id, route.weight, route.priority, *price_file.of_hub(lines[route.id])
         )
     return {row.name: by_id[row.id] for row in rows}
 
 
 async def _teams(session: AsyncSession) -> dict[str, TeamState]:
     rows = await teams.listed(session)
-    granted = await grants.totals(session, grants.FILE)
-    by_id = {row.id: TeamState(row.id, row.keep_content_days, granted.get(row.id, 0), {}, {}) for row in rows}
+    granted = await grants.granted_by_file(session)
+    by_id = {
+        row.id: TeamState(row.id, row.keep_content_days, granted.get(row.id, 0), {}, {}, row.markup_basis_points)
+        for row in rows
+    }
     for team_id, email, role in await teams.memberships(session):
         by_id[team_id].members[email] = role
-    for key in await api_keys.listed(session):
+    keys = await api_keys.listed(session)
+    addresses = await users.addresses(session, {key.user_id for key in keys if key.user_id is not None})
+    for key in keys:
+        user = None if key.user_id is None else addresses.get(key.user_id)
         by_id[key.team_id].keys[key.name] = KeyState(
-            key.id, key.digest, key.models, key.is_strict, key.expires_at, key.revoked_at
+            key.id, key.digest, key.models, key.is_strict, key.expires_at, user, key.revoked_at
         )
     return {row.name: by_id[row.id] for row in rows}
+
+
+async def _budgets(session: AsyncSession) -> dict[str, BudgetState]:
+    """Those in force whose thing is still there."""
+    rules = await budgets.in_force(session)
+    names = await budgeting.names(session, rules)
+    found: dict[str, BudgetState] = {}
+    for rule in rules:
+        if rule.id in names:
+            terms = Terms(**{name: getattr(rule, name) for name in Terms.__struct_fields__})
+            terms = replace(terms, scope_id=names[rule.id])
+            found[budget_file.title(terms)] = BudgetState(rule.id, terms)
+    return dict(sorted(found.items()))

@@ -16,15 +16,22 @@ from msgspec import Struct
 from app.base import clock
 from app.base.config import Settings
 from app.base.db import Database
+from app.domain.billing import sweeping
+from app.domain.billing import roots
 from app.domain.calls import leases, stored_responses, turns, upkeep
 from app.domain.identity import retention
 from app.domain.media import generations
 from app.gateway import media
+from app.gateway.charging import recovery
 from app.gateway.generations import STARTING_SECONDS
 
 LEASE = "jobs"
 LEASE_SECONDS = 30
 TICK_SECONDS = 5
+MOST_ACCOUNTS = 500
+"""That one run sweeps; the next goes on."""
+HOLDS_AT_ONCE = 2_000
+MOST_HOLD_BATCHES = 500
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -39,7 +46,46 @@ class Job(Struct, frozen=True):
 async def end_orphans(db: Database, settings: Settings) -> int:
     """Calls whose process has died get their end."""
     async with db.writing() as session:
-        return await upkeep.end_orphans(session, settings.data_dir)
+        return await recovery.end_orphans(session, settings.data_dir)
+
+
+async def release_holds(db: Database, _settings: Settings) -> int:
+    """Holds whose time is over and whose call has ended."""
+    async with db.writing() as session:
+        return await recovery.release_expired(session)
+
+
+async def make_root(db: Database, _settings: Settings) -> int:
+    """Once a day, one hash over the newest journals of all accounts."""
+    # Looked for in a session that keeps nobody waiting: there may be many accounts.
+    async with db.reading() as session:
+        root = await roots.due(session, clock.now_us())
+    if root is None:
+        return 0
+    async with db.writing() as session:
+        return int(await roots.add(session, root))
+
+
+async def sweep_grants(db: Database, _settings: Settings) -> int:
+    """Accounts with grants that have ended, or with debt that they can pay: one transaction each."""
+    async with db.reading() as session:
+        team_ids = await sweeping.due(session, MOST_ACCOUNTS)
+    for team_id in team_ids:
+        async with db.writing() as session:
+            await sweeping.sweep(session, team_id)
+    return len(team_ids)
+
+
+async def forget_holds(db: Database, _settings: Settings) -> int:
+    """Holds that ended long ago, in transactions that keep nobody waiting."""
+    gone = 0
+    for _ in range(MOST_HOLD_BATCHES):
+        async with db.writing() as session:
+            batch = await sweeping.forget_holds(session, HOLDS_AT_ONCE)
+        gone += batch
+        if batch < HOLDS_AT_ONCE:
+            break
+    return gone
 
 
 async def forget_contents(db: Database, _settings: Settings) -> int:
@@ -78,6 +124,10 @@ async def forget_generations(db: Database, _settings: Settings) -> int:
 
 
 JOBS = (
+    Job("billing.release_holds", 30, release_holds),
+    Job("billing.root", 600, make_root),
+    Job("billing.sweep_grants", 60, sweep_grants),
+    Job("billing.forget_holds", 600, forget_holds),
     Job("calls.end_orphans", 15, end_orphans),
     Job("calls.forget_contents", 300, forget_contents),
     Job("calls.forget_responses", 3600, forget_responses),
@@ -90,6 +140,7 @@ JOBS = (
 FORGOTTEN = {
     "call_content": "calls.forget_contents",
     "generation": "media.forget_generations",
+    "hold": "billing.forget_holds",
     "idempotent_answer": "calls.forget_contents",
     "one_time_link": "identity.forget_ways_in",
     "process": "calls.end_orphans",
@@ -102,22 +153,35 @@ FORGOTTEN = {
 """Table → the job that deletes its old rows."""
 
 KEPT = {
+    "account": "what a team has; the books outlive the team",
     "api_key": "a revoked key explains the calls that were made with it",
     "attempt": "belongs to its call; holds no content",
+    "budget": "one that has ended explains why calls were refused",
+    "budget_notice": "a few per budget and window, so that each is told once",
+    "budget_spend": "one row per budget and window: reports compare windows",
     "call": "the account of what was used, for invoices and reports; holds no content",
     "credential": "lives until an admin removes it",
-    "credit_grant": "a book: added to, never edited",
+    "credit_grant": "one that was used up explains where its credits went",
     "deployment": "lives until an admin removes it",
+    "entry": "a book: added to, never edited",
     "hub_setting": "one row per setting",
     "job_lease": "one row per lease",
+    "journal": "a book: added to, never edited",
+    "ledger_head": "what the day's root was made of",
+    "ledger_root": "proves that nothing before it was changed",
     "membership": "goes with its user or team",
     "model": "lives until an admin removes it",
     "model_alias": "goes with its model",
+    "price_card": "shows what priced old calls",
+    "price_change": "tells who changed which prices, and how to revert it",
+    "price_notice": "at most one of a kind per deployment, so that each is told once",
     "provider": "lives until an admin removes it",
     "rate": "old lines explain what old calls cost",
     "snapshot_revision": "one row",
     "team": "lives until an admin removes it",
     "user_account": "lives until an admin removes it",
+    "voucher": "a used code stays used for ever",
+    "voucher_use": "a team redeems a voucher once for ever",
 }
 """Table → why its rows stay."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from app.domain.catalog import credentials, rates
+from app.domain.billing.budget_rules import Terms
+from app.domain.catalog import credentials, rates, settings
 from app.domain.identity import api_keys
-from app.ops import steps
+from app.ops import budget_file, price_file, steps
 from app.ops.changes import Change, FieldChange, Plan, amount_text, field, moment_text, percent_text, yes
 from app.ops.hub_file import CredentialItem, HubFile, KeyItem, ModelItem, ProviderItem, TeamItem
-from app.ops.hub_state import KeyState, ModelState, ProviderState, State, TeamState
+from app.ops.hub_state import BudgetState, KeyState, ModelState, ProviderState, RouteState, State, TeamState
 from app.ops.marked_yaml import Fault
 from app.ops.steps import Step
 
@@ -54,6 +55,7 @@ class _Comparison:
         if file.billing is not None and file.billing != state.billing:
             fields = [field("mode", state.billing, file.billing)]
             self._change("hub", "billing", fields, steps.SetBilling(file.billing))
+        self._settings(file.settings)
         if file.teams is not None:
             # First: a key may give its secret, and a model its name, to another one.
             self._extra("team", state.teams, [team.name for team in file.teams], self._remove_team)
@@ -67,7 +69,24 @@ class _Comparison:
             self._model(model, state.models.get(model.name))
         for team in file.teams or ():
             self._team(team, state.teams.get(team.name))
+        if file.budgets is not None:
+            wanted = [budget_file.title(terms) for terms in file.budgets]
+            self._extra("budget", state.budgets, wanted, lambda _, budget: steps.EndBudget(budget.id))
+        for terms in file.budgets or ():
+            self._budget(terms, state.budgets.get(budget_file.title(terms)))
         self._refuse_known_secrets()
+
+    def _settings(self, wanted: Mapping[str, str] | None) -> None:
+        """First of all: prices may be refused on the terms that were."""
+        if wanted is None:
+            return
+        texts = dict(wanted)
+        if self._is_pruning:
+            usual = {name: settings.SETTINGS[name].default for name in self._state.settings}
+            texts = usual | texts
+        for name, text in texts.items():
+            old = self._state.settings.get(name, settings.SETTINGS[name].default)
+            self._change("setting", name, [field("to", old, text)], steps.SetSetting(name, text))
 
     def _provider(self, item: ProviderItem, old: ProviderState | None) -> None:
         enabled = item.is_enabled if item.is_enabled is not None else old is None or old.is_enabled
@@ -77,12 +96,15 @@ class _Comparison:
             field("region", old and old.region, item.region),
             field("enabled", yes(old is None or old.is_enabled), yes(enabled)),
         ]
+        markup = None if old is None else old.markup_basis_points
+        fields += price_file.markup_change(markup, item.markup)
+        more = () if item.markup is None else (steps.SetProviderMarkup(item.name, item.markup.basis_points),)
         if old is None:
             step = steps.AddProvider(item.name, item.kind, item.base_url, item.region, enabled)
-            self._add("provider", item.name, fields, step)
+            self._add("provider", item.name, fields, step, *more)
         else:
             step = steps.ChangeProvider(old.id, item.kind, item.base_url, item.region, enabled)
-            self._change("provider", item.name, fields, step)
+            self._change("provider", item.name, fields, step, *more)
         if item.credentials is None:
             return
         known = {} if old is None else old.credentials
@@ -173,13 +195,14 @@ class _Comparison:
         is_exact = item.routes is not None and self._is_pruning
         targets = list(wanted) if is_exact else [*wanted, *known]
         for target in dict.fromkeys(targets):
-            self._card(item, target, known[target].card if target in known else {})
+            self._card(item, target, known.get(target))
 
-    def _card(self, item: ModelItem, target: tuple[str, str], old: rates.Card) -> None:
+    def _card(self, item: ModelItem, target: tuple[str, str], route: RouteState | None) -> None:
         """What the file does not mention of cost and price stays: the other half of each line, and all of it."""
         cost, price = item.cost_nano_by_meter, item.price
-        if cost is None and price is None:
+        if cost is None and price is None and item.rates is None:
             return
+        old: rates.Card = {} if route is None else route.card
         nothing = rates.Line(None, None)
         card: dict[str, rates.Line] = {}
         fields: list[FieldChange] = []
@@ -196,20 +219,27 @@ class _Comparison:
             fields.append(field(f"{meter} cost", amount_text(before.cost_nano), amount_text(line.cost_nano)))
             fields.append(field(f"{meter} price", amount_text(before.price_nano), amount_text(line.price_nano)))
         name = _route_name(item.name, target)
-        step = steps.SetCard(item.name, target[0], target[1], card)
-        if old:
+        conditional = None
+        if item.rates is not None:
+            wanted = {(rate.meter, rate.condition): rate.line for rate in item.rates}
+            conditional = price_file.new_lines(wanted)
+            fields += price_file.changes({} if route is None else route.conditional, wanted)
+        step = steps.SetCard(item.name, target[0], target[1], card, conditional)
+        if old or (route is not None and route.conditional):
             self._change("rates", name, fields, step)
-        elif card:
+        elif card or conditional:
             self._add("rates", name, fields, step)
 
     def _team(self, item: TeamItem, old: TeamState | None) -> None:
         days = old.keep_content_days if old else 0
         new_days = days if item.keep_content_days is None else item.keep_content_days
         fields = [field("keep_content_days", str(days), str(new_days))]
+        fields += price_file.markup_change(None if old is None else old.markup_basis_points, item.markup)
+        more = () if item.markup is None else (steps.SetTeamMarkup(item.name, item.markup.basis_points),)
         if old is None:
-            self._add("team", item.name, fields, steps.AddTeam(item.name, new_days))
+            self._add("team", item.name, fields, steps.AddTeam(item.name, new_days), *more)
         else:
-            self._change("team", item.name, fields, steps.SetRetention(old.id, new_days))
+            self._change("team", item.name, fields, steps.SetRetention(old.id, new_days), *more)
         if item.members is not None:
             self._members(item.name, item.members, old)
         granted = old.granted_nano if old else 0
@@ -250,20 +280,26 @@ class _Comparison:
             field("models", old and " ".join(old.models), " ".join(item.models)),
             field("expires", moment_text(old.expires_at if old else None), moment_text(item.expires_at)),
             field("strict", yes(old is not None and old.is_strict), yes(item.is_strict)),
+            field("user", old and old.user, item.user),
         ]
         if old is None or owner is None:
-            step = steps.AddKey(team, item.name, item.secret, item.models, item.expires_at, item.is_strict)
+            step = steps.AddKey(team, item.name, item.secret, item.models, item.expires_at, item.is_strict, item.user)
             self._add("key", name, [FieldChange("secret", None, None), *fields], step)
             return
         todo: list[Step] = []
         if any(one.old != one.new for one in fields):
-            todo.append(steps.ChangeKey(owner.id, old.id, item.models, item.expires_at, item.is_strict))
+            todo.append(steps.ChangeKey(owner.id, old.id, item.models, item.expires_at, item.is_strict, item.user))
         if api_keys.digest(self._pepper, item.secret.reveal()) != old.digest:
             todo.append(steps.ReplaceKeySecret(owner.id, old.id, item.secret))
             fields.append(FieldChange("secret", None, None))
             if old.revoked_at is not None:
                 fields.append(field("state", "revoked", "active"))
         self._change("key", name, fields, *todo)
+
+    def _budget(self, terms: Terms, old: BudgetState | None) -> None:
+        fields = budget_file.changes(None if old is None else old.terms, terms)
+        tell = self._add if old is None else self._change
+        tell("budget", budget_file.title(terms), fields, steps.SetBudget(terms))
 
     def _refuse_known_secrets(self) -> None:
         """A secret opens one key. One that was revoked stays closed, whatever a file says."""
@@ -339,9 +375,9 @@ class _Comparison:
             lost = {"with members": state.members, "with keys": state.keys}
         return tuple(FieldChange(what, " ".join(names), None) for what, names in lost.items() if names)
 
-    def _add(self, what: str, name: str, fields: list[FieldChange], step: Step) -> None:
+    def _add(self, what: str, name: str, fields: list[FieldChange], *todo: Step) -> None:
         shown = tuple(one for one in fields if one.new != one.old or one.field == "secret")
-        self.changes.append(Change("add", what, name, shown, (step,)))
+        self.changes.append(Change("add", what, name, shown, todo))
 
     def _change(self, what: str, name: str, fields: list[FieldChange], *todo: Step) -> None:
         shown = tuple(one for one in fields if one.new != one.old or one.field == "secret")

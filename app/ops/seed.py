@@ -249,6 +249,8 @@ def _call(chooser: random.Random, boot_id: str, started_us: int, key: _Key, rout
                 is_streamed=route.type == "chat" and chooser.random() < 0.7,
                 client=chooser.choice(("OpenAI/Python 2.9.0", "OpenAI/JS 6.10.0", "langchain/1.1", "curl/8.5.0")),
                 started_us=started_us,
+                billing="off",
+                user_id=None,
             )
         ),
         *recorder.tried(call_id, attempts),

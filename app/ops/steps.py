@@ -11,12 +11,18 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from app.base.secret import Secret
+from app.domain.billing.budget_rules import Terms
 from app.domain.catalog import rates
 from app.domain.catalog.settings import BillingMode
 
 
 class SetBilling(Struct, frozen=True):
     mode: BillingMode
+
+
+class SetSetting(Struct, frozen=True):
+    name: str
+    text: str
 
 
 class AddProvider(Struct, frozen=True):
@@ -33,6 +39,11 @@ class ChangeProvider(Struct, frozen=True):
     base_url: str | None
     region: str | None
     is_enabled: bool
+
+
+class SetProviderMarkup(Struct, frozen=True):
+    provider: str
+    basis_points: int | None
 
 
 class RemoveProvider(Struct, frozen=True):
@@ -108,6 +119,8 @@ class SetCard(Struct, frozen=True):
     provider: str
     upstream_model: str
     card: dict[str, rates.Line]
+    conditional: tuple[rates.NewLine, ...] | None
+    """All lines with a condition; None where they stay."""
 
 
 class AddTeam(Struct, frozen=True):
@@ -118,6 +131,11 @@ class AddTeam(Struct, frozen=True):
 class SetRetention(Struct, frozen=True):
     id: str
     keep_content_days: int
+
+
+class SetTeamMarkup(Struct, frozen=True):
+    team: str
+    basis_points: int | None
 
 
 class RemoveTeam(Struct, frozen=True):
@@ -148,6 +166,7 @@ class AddKey(Struct, frozen=True):
     models: list[str]
     expires_at: datetime | None
     is_strict: bool
+    user: str | None
 
 
 class ChangeKey(Struct, frozen=True):
@@ -156,6 +175,7 @@ class ChangeKey(Struct, frozen=True):
     models: list[str]
     expires_at: datetime | None
     is_strict: bool
+    user: str | None
 
 
 class ReplaceKeySecret(Struct, frozen=True):
@@ -169,9 +189,21 @@ class RemoveKey(Struct, frozen=True):
     id: str
 
 
+class SetBudget(Struct, frozen=True):
+    """Also takes the place of the one of the same scope, unit and window."""
+
+    terms: Terms
+    """With what it is of by name."""
+
+
+class EndBudget(Struct, frozen=True):
+    id: str
+
+
 ProviderStep: TypeAlias = (
     AddProvider
     | ChangeProvider
+    | SetProviderMarkup
     | RemoveProvider
     | AddCredential
     | ReplaceCredential
@@ -184,6 +216,7 @@ ModelStep: TypeAlias = (
 TeamStep: TypeAlias = (
     AddTeam
     | SetRetention
+    | SetTeamMarkup
     | RemoveTeam
     | SetMember
     | RemoveMember
@@ -193,4 +226,5 @@ TeamStep: TypeAlias = (
     | ReplaceKeySecret
     | RemoveKey
 )
-Step: TypeAlias = SetBilling | ProviderStep | ModelStep | TeamStep
+BudgetStep: TypeAlias = SetBudget | EndBudget
+Step: TypeAlias = SetBilling | SetSetting | ProviderStep | ModelStep | TeamStep | BudgetStep

@@ -34,3 +34,5 @@ class AnswerFacts(Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     """Duration of transcribed sound, where it is said outside of the usage."""
     is_json: bool = True
+    service_tier: str | None = None
+    """As the provider says it served the call (`tiers.USUAL` and others); None where it says nothing."""

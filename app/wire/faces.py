@@ -75,6 +75,11 @@ class ConversationClient(Protocol):
 
     def stream_writer(self, reply: Reply) -> StreamWriter: ...
 
+    def most_output(self, request: Request) -> int | None:
+        """The caller's own bound in tokens, over all answers that it wants; None where there is none, or none that can
+        be read."""
+        ...
+
 
 class Target(Struct, frozen=True, kw_only=True):
     """Who a request is written for."""
@@ -108,6 +113,11 @@ class StreamReader(Protocol):
     @property
     def usage(self) -> Raw | None:
         """The report, complete once the stream is."""
+        ...
+
+    @property
+    def service_tier(self) -> str | None:
+        """As in `Tap`."""
         ...
 
     def feed(self, chunk: bytes) -> list[Event]:
@@ -219,19 +229,52 @@ class Tap(Protocol):
         ...
 
     @property
+    def service_tier(self) -> str | None:
+        """As the provider says it serves the call (`tiers.USUAL` and others); None where it says nothing."""
+        ...
+
+    @property
     def tail(self) -> bytes: ...
 
     def feed(self, chunk: bytes) -> bytes: ...
 
     def finish(self) -> bytes: ...
 
+    def cut(self, usage: Usage | None) -> bytes:
+        """The hub ends the stream here, because the credits ran out: all that closes it legally, with the format's word
+        for an answer that grew too long.
+
+        Waits for the settlement in place of `finish` and `tail`: after it `tail` is empty, `feed` and `finish` give
+        nothing, `is_complete` is True, and `finish_reason` is the word. What the provider has ended already is not cut:
+        it gets its own end, and keeps its own reason.
+
+        Args:
+            usage: What the client is told; None where nobody knows.
+        """
+        ...
+
 
 class Passing(Protocol):
     """The same format on both sides: values and bytes stay as they are."""
 
     def write(
-        self, request: Request, endpoint: Endpoint, upstream_model: str, deviations: tuple[Deviation, ...]
-    ) -> Outgoing: ...
+        self,
+        request: Request,
+        endpoint: Endpoint,
+        upstream_model: str,
+        deviations: tuple[Deviation, ...],
+        most_output: int | None = None,
+    ) -> Outgoing:
+        """
+        Args:
+            most_output: Tokens over all answers together, to which the caller's own bound is lowered. Each answer has
+                room for one at least, and for what the format insists on.
+        """
+        ...
+
+    def most_output(self, request: Request) -> int | None:
+        """As in `ConversationClient`, for endpoints that nobody translates as well."""
+        ...
 
     def follow(self, request: Request, endpoint: Endpoint) -> Tap: ...
 

@@ -271,6 +271,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     stop_sequence: str | None = None
     usage: Raw | None = None
     """The provider's report, as it came."""
+    service_tier: str | None = None
+    """As the provider says it served the call (`tiers.USUAL` and others); None where it says nothing."""
 
 
 class TextDelta(Struct, frozen=True, gc=False):

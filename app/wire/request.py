@@ -30,8 +30,15 @@ _decode_document = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
-_EMBEDDED_FILE = re.compile(rb"[A-Za-z0-9+/=_-]{1024,}+")
-"""Base64, as pictures and sound travel in JSON."""
+_LEAST_FILE = 1024
+"""Bytes of base64; less is not taken for a file."""
+_BASE64 = rb"(?:[A-Za-z0-9+/=_-]++|\\(?:[/nr]|u00(?:2[BbFf]|3[Dd])))+"
+"""As it stands in JSON: some encoders escape a slash, a plus or an equals sign, or break it into lines."""
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
+_WHOLE_FILE = re.compile(rb"(?:data:[^,]{0,200},)?" + _BASE64)
+_INNER_FILE = re.compile(rb";base64," + _BASE64)
+"""In the middle of a text."""
+_ADDRESS = re.compile(rb'"(?:url|image_url|file_url|uri|fileUri|file_uri)"\s*:\s*"(?:https?|gs)://')
 
 _SHORT_ARRAY = 1000
 """Longer ones are not looked at for whether they hold nothing but white space."""
@@ -194,12 +201,45 @@ def raw_of(value: Any) -> Raw:
     return Raw(_encode(value))
 
 
-def text_bytes(request: Request) -> int:
-    """The size of what a model reads, for an estimate: without embedded files, whose size says little about tokens."""
+def text_bytes(request: Request, embedded: list[int] | None = None) -> int:
+    """The size of what a model reads, for an estimate: without embedded files, whose size says little about tokens.
+
+    `embedded`: what `files` gives, where it is known already.
+    """
     if request.document is None:
         return sum(len(part.content) for part in request.parts if not part.is_file)
-    values = b"".join(bytes(raw) for raw in request.document.values())
-    return len(values) - sum(len(run) for run in _EMBEDDED_FILE.findall(values))
+    return sum(map(len, request.document.values())) - sum(files(request) if embedded is None else embedded)
+
+
+def files(request: Request) -> list[int]:
+    """The sizes, as they travel, of the files that came along: parts of a form, or base64 inside of JSON."""
+    if request.document is None:
+        return [len(part.content) for part in request.parts if part.is_file]
+    sizes: list[int] = []
+    for raw in request.document.values():
+        if len(raw) > _LEAST_FILE:
+            # Cutting at the quotation marks is many times faster than searching byte by byte.
+            for text in bytes(raw).split(b'"'):
+                if len(text) > _LEAST_FILE:
+                    sizes += _files_in(text)
+    return sizes
+
+
+def addresses(request: Request) -> int:
+    """How many files a JSON request names by where they are."""
+    values = (request.document or {}).values()
+    return sum(len(_ADDRESS.findall(raw)) for raw in map(bytes, values) if b"://" in raw)
+
+
+def _files_in(text: bytes) -> list[int]:
+    if text.translate(None, _ALPHABET) in (b"", b":;,"):
+        # A data URL, or base64 alone: nearly every file. Several times faster than the search.
+        return [len(text)]
+    found = _WHOLE_FILE.match(text)
+    runs = [found] if found is not None else []
+    if b";base64," in text[1:] and (found is None or found.end() < len(text)):
+        runs = list(_INNER_FILE.finditer(text))
+    return [size for run in runs if (size := run.end() - run.start()) > _LEAST_FILE]
 
 
 def _not_json(body: bytes, failure: Exception) -> BadRequest:

@@ -1,4 +1,4 @@
-"""How many tokens a conversation comes to, where no provider counts them: a guess, and told as one.
+"""How many tokens an input comes to, where no provider counts them: a guess, and told as one.
 
 Four characters of Latin script make a token and one or two of the others; what JSON puts around tools and their
 arguments counts like text. A picture counts as what the large vendors take for one of medium size.
@@ -6,6 +6,7 @@ arguments counts like text. A picture counts as what the large vendors take for 
 
 from __future__ import annotations
 
+from app.wire import request as requests
 from app.wire.neutral import (
     Audio,
     Conversation,
@@ -19,6 +20,7 @@ from app.wire.neutral import (
     ToolCall,
     ToolResult,
 )
+from app.wire.request import Request
 
 _PER_MESSAGE = 4
 _PICTURE = 1_000
@@ -29,6 +31,7 @@ _SOUND_BYTES_PER_TOKEN = 500
 _DOCUMENT_BYTES_PER_TOKEN = 40
 _BY_URL = 1_500
 """Of a document or sound whose size is not known."""
+_BYTES_PER_TOKEN = 4
 
 
 def estimate(conversation: Conversation) -> int:
@@ -42,6 +45,16 @@ def estimate(conversation: Conversation) -> int:
     if output is not None and output.schema is not None:
         count += _json(bytes(output.schema))
     return max(1, count)
+
+
+def input_estimate(request: Request) -> int:
+    """Tokens of what a client sends, before anybody has read it: the same charge for each file, whatever its size.
+
+    Rounded up. The body is passed over once and not decoded.
+    """
+    files = requests.files(request)
+    text = -(-requests.text_bytes(request, files) // _BYTES_PER_TOKEN)
+    return text + _BY_URL * (len(files) + requests.addresses(request))
 
 
 def _part(part: Part) -> int:

@@ -56,6 +56,7 @@ class Translation:
         self._said_at = monotonic()
         self._has_said = False
         self._finish: Finish | None = None
+        self._is_cut = False
         self._characters = 0
 
     @property
@@ -76,7 +77,11 @@ class Translation:
 
     @property
     def is_complete(self) -> bool:
-        return self._reader.is_complete
+        return self._is_cut or self._reader.is_complete
+
+    @property
+    def service_tier(self) -> str | None:
+        return self._reader.service_tier
 
     @property
     def is_done(self) -> bool:
@@ -93,7 +98,7 @@ class Translation:
 
     @property
     def tail(self) -> bytes:
-        return self._writer.end(self._usage_of(self._reader.usage))
+        return b"" if self._is_cut else self._writer.end(self._usage_of(self._reader.usage))
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -110,10 +115,25 @@ class Translation:
         Raises:
             BrokenStream: the provider's stream cannot be followed further.
         """
-        return self._pass(self._reader.feed(chunk))
+        return b"" if self._is_cut else self._pass(self._reader.feed(chunk))
 
     def finish(self) -> bytes:
-        return self._pass(self._reader.finish())
+        return b"" if self._is_cut else self._pass(self._reader.finish())
+
+    def cut(self, usage: Usage | None) -> bytes:
+        """See `faces.Tap`."""
+        if self._is_cut:
+            return b""
+        said = b"" if self._has_said else self._writer.begin()
+        if self._finish is None:
+            events: list[Event] = [Finished("length")]
+            # What stands between the two may hold something back until the end.
+            events = events if self._change is None else self._change(events)
+            for event in events:
+                self._look(event)
+            said += self._writer.write(events)
+        self._is_cut = self._has_said = True
+        return said + self._writer.end(usage)
 
     def _pass(self, events: list[Event]) -> bytes:
         if self._change is not None and events:

@@ -197,7 +197,7 @@ async def test_more_than_the_bound_is_refused_but_never_an_end(desk: Desk, monke
 
 async def test_waiting_for_a_commit_ends_when_the_time_is_over(desk: Desk) -> None:
     assert await desk.put("a").ended_within(5)
-    never = Posting((), asyncio.get_running_loop())
+    never = Posting((), None, asyncio.get_running_loop())
     assert not await never.ended_within(0.05)
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text, update
 
 from app.base.clock import now_us
-from app.domain.calls import upkeep
+from app.gateway.charging import recovery
 from app.domain.calls.models import Call
 from app.domain.media import generations as rows
 from app.domain.media.models import Generation
@@ -168,7 +168,7 @@ async def test_the_job_that_ends_the_calls_of_dead_processes_leaves_a_generation
         session.add(_orphan())
 
     async with hub.db.writing() as session:
-        assert await upkeep.end_orphans(session, hub.settings.data_dir) == 1
+        assert await recovery.end_orphans(session, hub.settings.data_dir) == 1
 
     async with hub.db.reading() as session:
         rows = (await session.execute(text("SELECT endpoint, status FROM call ORDER BY endpoint"))).all()

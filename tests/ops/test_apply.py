@@ -10,11 +10,11 @@ from sqlalchemy import select
 
 from app.base import clock
 from app.base.config import read_settings
-from app.base.errors import Conflict
+from app.base.errors import BadValue, Conflict
 from app.base.ids import new_id
 from app.base.money import NANO
 from app.base.usage import METERS
-from app.domain.billing import grants
+from app.domain.billing import balances, grants
 from app.domain.calls.models import Call
 from app.domain.catalog import credentials, deployments, providers, rates, settings
 from app.domain.catalog.models import Credential, Rate
@@ -73,7 +73,7 @@ async def test_a_file_makes_the_hub_as_it_says(opened: House):
         acme = await teams.get_by_name(session, "acme")
         key = await api_keys.find_by_name(session, acme.id, "ci")
         assert key is not None and key.digest == api_keys.digest(opened.pepper, KEY_SECRET)
-        assert await grants.granted_total(session, acme.id, "file") == 100 * NANO
+        assert await grants.granted_by_file(session) == {acme.id: 100 * NANO}
 
 
 @pytest.mark.parametrize("prune", [False, True])
@@ -271,9 +271,23 @@ async def test_credits_are_a_target_that_several_files_approach(opened: House):
 
     async with opened.db.reading() as session:
         acme = await teams.get_by_name(session, "acme")
-        assert await grants.granted_total(session, acme.id, "file") == 0
-    rows = (await everything(opened))["credit_grant"]
-    assert sorted(row[2] // NANO for row in rows) == [-130, -20, 50, 100]
+        assert await grants.granted_by_file(session) == {acme.id: 0}
+        moves = await balances.page_of_movements(session, acme.id, limit=9)
+    assert [move.amount_nano // NANO for move in moves] == [-20, -130, 50, 100]
+
+
+async def test_a_file_cannot_take_off_what_a_team_has_spent(opened: House):
+    await applied(opened, "teams: [{name: acme, credits: 10}]")
+    async with opened.db.writing() as session:
+        acme = await teams.get_by_name(session, "acme")
+        await grants.deduct(session, team_id=acme.id, amount_nano=8 * NANO, reason="spent", actor="test")
+    before = await everything(opened)
+
+    with pytest.raises(BadValue, match="can give up 2 credits; to take 5, 3 are missing"):
+        await applied(opened, "teams: [{name: acme, credits: 5}]")
+
+    assert await everything(opened) == before
+    assert await applied(opened, "teams: [{name: acme, credits: 10}]") == []
 
 
 async def test_credits_from_elsewhere_do_not_count_towards_the_files_target(opened: House):

@@ -104,7 +104,7 @@ PROVIDER = "providers:\n  - {name: openai, kind: openai}\n"
     [
         ("", ":1: the file is empty."),
         ("# nothing\n", ":1: the file is empty."),
-        ("- a\n", ":1: this must be a mapping with the keys billing, providers, models, teams, not a list."),
+        ("- a\n", ":1: this must be a mapping with the keys billing, providers, models, teams, budgets, not a list."),
         ("billing: cost\nbilling: off\n", ":2: billing: this key is here twice; the first is in line 1."),
         ("billing: cost\nproviders: {\n", ":3: this is not YAML: "),
         ("billing: cost\n\tproviders: []\n", ":2: this is not YAML: "),
@@ -338,7 +338,7 @@ def test_a_faulty_secret_is_not_repeated(written: str):
 
 
 def test_a_route_may_name_a_provider_that_stays_in_the_hub():
-    state = State("off", {"kept": ProviderState("1", "openai", None, None, True, {})}, {}, {})
+    state = State("off", {"kept": ProviderState("1", "openai", None, None, True, {})}, {}, {}, {})
     models = "models:\n  - {model: m, type: chat, routes: [{provider: kept, upstream_model: m}]}\n"
 
     assert read(models, state=state)
@@ -350,7 +350,7 @@ def test_a_route_may_name_a_provider_that_stays_in_the_hub():
 
 
 def test_names_of_models_and_aliases_do_not_meet_those_that_stay_in_the_hub():
-    state = State("off", {}, {"old": ModelState("1", "chat", None, ["nick"], {})}, {})
+    state = State("off", {}, {"old": ModelState("1", "chat", None, ["nick"], {})}, {}, {})
 
     assert faults("models:\n  - {model: nick, type: chat}\n", state=state) == [
         'hub.yaml:2: models[0].model: in the hub, "nick" is an alias of model "old".'

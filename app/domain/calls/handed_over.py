@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 from msgspec.structs import astuple
-from sqlalchemy import ColumnElement, bindparam, literal_column, update
+from sqlalchemy import ColumnElement, bindparam, literal_column, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.base.usage import METERS, Usage
 from app.base.writer import Statement, Step
@@ -30,6 +31,8 @@ class HandingOver(Struct, frozen=True, kw_only=True):
     attempts: int
     http_status: int
     fidelity: str | None
+    card_id: str | None
+    price_facts: str | None
 
 
 class LateEnding(Struct, frozen=True, kw_only=True):
@@ -43,6 +46,9 @@ class LateEnding(Struct, frozen=True, kw_only=True):
     error_text: str | None
     usage_source: str
     provider_cost_nano: int | None
+    charged_as: str | None
+    cost_nano: int | None
+    charge_nano: int | None
 
 
 _RUNNING: ColumnElement[str] = literal_column("'running'")
@@ -62,6 +68,39 @@ _END = Statement(
     .values({name: bindparam(f"new_{name}") for name in _END_FIELDS}),
     ("call_id", *(f"new_{name}" for name in _END_FIELDS)),
 )
+
+
+class Pinned(Struct, frozen=True, kw_only=True):
+    """By what a call that was handed over is charged. Names as in `Call`."""
+
+    team_id: str
+    api_key_id: str
+    user_id: str | None
+    project: str | None
+    model: str
+    billing: str | None
+    card_id: str | None
+    price_facts: str | None
+    started_us: int
+
+
+async def pinned(session: AsyncSession, call_id: str) -> Pinned | None:
+    """None where there is no such call."""
+    rows = await session.execute(
+        select(
+            Call.team_id,
+            Call.api_key_id,
+            Call.user_id,
+            Call.project,
+            Call.model,
+            Call.billing,
+            Call.card_id,
+            Call.price_facts,
+            Call.started_us,
+        ).where(Call.id == call_id)
+    )
+    row = rows.mappings().first()
+    return None if row is None else Pinned(**row)
 
 
 def hand_over(call_id: str, facts: HandingOver) -> Step:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from sqlalchemy import Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.base.orm import Base, Count, DurationUs, LongText, MomentUs, Name, Ref
+from app.base.orm import Base, Count, DurationUs, LongText, MomentUs, Name, Nano, Ref
 
 
 class Call(Base):
@@ -64,7 +64,23 @@ class Call(Base):
     error_owner: Mapped[Name | None]
     error_text: Mapped[LongText | None]
     usage_source: Mapped[Name | None]
-    """`provider`, `estimated` or `none`."""
+    """Who counted: see `UsageSource`."""
+    billing: Mapped[Name | None]
+    """The hub's mode when it was admitted: `off cost credits`."""
+    user_id: Mapped[Ref | None]
+    """Whose key made it."""
+    card_id: Mapped[Ref | None]
+    """The price card that was pinned at its admission; None where the deployment has no rates."""
+    price_facts: Mapped[LongText | None]
+    """What conditions of rates ask about it, as JSON: service tier, picture's size and quality."""
+    charged_as: Mapped[Name | None]
+    """The row of the charging policy that applied, such as `client_gone.some charge`."""
+    cost_nano: Mapped[Nano | None]
+    """nano-USD that the provider charges for it by its rates; None: nobody knows."""
+    charge_nano: Mapped[Nano | None]
+    """nano-credits; None where credits are off."""
+    refunded_nano: Mapped[Count] = mapped_column(server_default=text("0"))
+    """Of the charge, given back later."""
     fidelity: Mapped[LongText | None]
     """What the provider could not be told as it was asked: a JSON array of `{path, what, why}`; None when all was."""
     provider_cost_nano: Mapped[Count | None] = mapped_column(default=None)

@@ -29,6 +29,8 @@ _BEGIN_FIELDS = (
     "is_streamed",
     "client",
     "started_us",
+    "billing",
+    "user_id",
 )
 
 _BEGIN = Statement(
@@ -36,6 +38,7 @@ _BEGIN = Statement(
         **{name: bindparam(name) for name in _BEGIN_FIELDS},
         status=literal_column("'running'"),
         attempts=_ZERO,
+        refunded_nano=_ZERO,
         **dict[str, ColumnElement[int]].fromkeys(METERS, _ZERO),
     ),
     _BEGIN_FIELDS,
@@ -56,6 +59,8 @@ class Beginning(Struct, frozen=True, kw_only=True):
     is_streamed: bool
     client: str | None
     started_us: int
+    billing: str
+    user_id: str | None
 
 
 class Ending(Struct, frozen=True, kw_only=True):
@@ -79,6 +84,11 @@ class Ending(Struct, frozen=True, kw_only=True):
     usage_source: str
     provider_cost_nano: int | None
     fidelity: str | None = None
+    card_id: str | None = None
+    price_facts: str | None = None
+    charged_as: str | None = None
+    cost_nano: int | None = None
+    charge_nano: int | None = None
 
 
 class Tried(Struct, frozen=True, kw_only=True):

@@ -5,9 +5,10 @@ Whoever looks for a team gives the team and finds nothing else; None is for peop
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import exists, select, tuple_
+from sqlalchemy import ColumnElement, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.calls.models import Attempt, Call, CallContent
@@ -53,3 +54,52 @@ async def content(session: AsyncSession, call_id: str) -> CallContent | None:
 async def has_any(session: AsyncSession) -> bool:
     """Whether this hub has ever taken a call."""
     return bool(await session.scalar(select(exists().select_from(Call))))
+
+
+async def spent_since(
+    session: AsyncSession, scope: str, scope_id: str, unit: str, begin_us: int, end_us: int | None = None
+) -> int:
+    """What the calls that began since then (and before `end_us`) and have ended come to, in a budget's unit and scope.
+
+    `cost` in nano-USD, `credits` in nano-credits less what was given back, `calls`, `tokens` in and out, cached or not.
+    """
+    query = select(func.coalesce(_SPENT[unit], 0)).where(
+        Call.started_us >= begin_us, Call.status != "running", *_of_scope(scope, scope_id)
+    )
+    if end_us is not None:
+        query = query.where(Call.started_us < end_us)
+    # PostgreSQL sums big integers as a decimal.
+    return int(await session.scalar(query) or 0)
+
+
+_SPENT: Mapping[str, ColumnElement[Any]] = {
+    "cost": func.sum(Call.cost_nano),
+    "credits": func.sum(Call.charge_nano - Call.refunded_nano),
+    "calls": func.count(),
+    "tokens": func.sum(
+        Call.input
+        + Call.cache_read
+        + Call.cache_write_5m
+        + Call.cache_write_1h
+        + Call.audio_in
+        + Call.output
+        + Call.audio_out
+    ),
+}
+
+
+def _of_scope(scope: str, scope_id: str) -> Sequence[ColumnElement[bool]]:
+    match scope:
+        case "team":
+            return (Call.team_id == scope_id,)
+        case "project":
+            team_id, _, project = scope_id.partition("/")
+            return Call.team_id == team_id, Call.project == project
+        case "key":
+            return (Call.api_key_id == scope_id,)
+        case "user":
+            return (Call.user_id == scope_id,)
+        case "model":
+            return (Call.model == scope_id,)
+        case _:
+            return ()

@@ -5,14 +5,25 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from sqlalchemy import delete, insert, select, update
+from msgspec import Struct
+from msgspec.structs import asdict
+from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.base.clock import MICROSECONDS, now_us
+from app.base.usage import Usage
 from app.domain.calls import handed_over
 from app.domain.calls.models import Call, CallContent, IdempotentAnswer, Process
+
+_INTERRUPTED = {
+    "status": "interrupted",
+    "error_code": "hub_stopped",
+    "error_owner": "hub",
+    "error_text": "The hub's process ended while the call was running.",
+}
 
 BEAT_SECONDS = 10
 LEASE_SECONDS = 60
@@ -57,33 +68,88 @@ class Presence:
         self._path.unlink(missing_ok=True)
 
 
-async def end_orphans(session: AsyncSession, data_dir: Path) -> int:
-    """End the `running` calls of processes that are gone, as `interrupted`; how many there were.
+class Orphan(Struct, frozen=True, kw_only=True):
+    """A running call whose process is gone. Names as in `Call`."""
 
-    Their Idempotency-Keys become free: nobody will ever store their answers.
-    """
+    id: str
+    team_id: str
+    api_key_id: str
+    user_id: str | None
+    project: str | None
+    model: str
+    billing: str | None
+    started_us: int
+
+
+class Recovered(Struct, frozen=True, kw_only=True):
+    """What is known of an orphan's end. Names and units as in `Call`."""
+
+    provider: str | None
+    deployment_id: str | None
+    credential_id: str | None
+    upstream_model: str | None
+    usage_source: str
+    card_id: str | None
+    price_facts: str | None
+    charged_as: str | None
+    cost_nano: int | None
+    charge_nano: int | None
+
+
+async def dead_processes(session: AsyncSession, data_dir: Path) -> list[str]:
+    """The boot ids of processes that have rows and are gone."""
     known = {row.boot_id: row.beat_us for row in await session.execute(select(Process.boot_id, Process.beat_us))}
     running = await session.scalars(
         select(Call.boot_id).where(Call.status == "running", Call.boot_id != handed_over.NO_PROCESS).distinct()
     )
-    dead = [boot_id for boot_id in {*known, *running} if _is_dead(data_dir, boot_id, known.get(boot_id))]
-    if not dead:
-        return 0
-    orphans = select(Call.id).where(Call.status == "running", Call.boot_id.in_(dead))
-    await session.execute(delete(IdempotentAnswer).where(IdempotentAnswer.call_id.in_(orphans)))
+    return [boot_id for boot_id in {*known, *running} if _is_dead(data_dir, boot_id, known.get(boot_id))]
+
+
+async def orphans(session: AsyncSession, dead: Collection[str]) -> Sequence[Orphan]:
+    """The running calls of those processes."""
+    rows = await session.execute(
+        select(
+            Call.id,
+            Call.team_id,
+            Call.api_key_id,
+            Call.user_id,
+            Call.project,
+            Call.model,
+            Call.billing,
+            Call.started_us,
+        ).where(Call.status == "running", Call.boot_id.in_(dead))
+    )
+    return [Orphan(**row) for row in rows.mappings()]
+
+
+async def end_orphan(session: AsyncSession, call_id: str, recovered: Recovered, usage: Usage) -> bool:
+    """End a call, as `interrupted`, with what it came to; False where somebody else has."""
     ended = await session.execute(
         update(Call)
-        .where(Call.status == "running", Call.boot_id.in_(dead))
-        .values(
-            status="interrupted",
-            error_code="hub_stopped",
-            error_owner="hub",
-            error_text="The hub's process ended while the call was running.",
-            usage_source="none",
-        )
+        .where(Call.id == call_id, Call.status == "running")
+        .values(**_INTERRUPTED, **asdict(recovered), **asdict(usage))
         .returning(Call.id)
     )
+    return ended.scalar_one_or_none() is not None
+
+
+async def is_running(session: AsyncSession, call_id: str) -> bool:
+    return await session.scalar(select(Call.status).where(Call.id == call_id)) == "running"
+
+
+async def forget_processes(session: AsyncSession, data_dir: Path, dead: Collection[str]) -> int:
+    """End what those processes have left behind: their other calls, which used nothing that anybody knows of; how many
+    there were.
+
+    Idempotency-Keys of ended calls become free: nobody will ever store their answers.
+    """
+    is_orphan = and_(Call.status == "running", Call.boot_id.in_(dead))
+    ended = await session.execute(
+        update(Call).where(is_orphan).values(**_INTERRUPTED, usage_source="none").returning(Call.id)
+    )
     count = len(ended.all())
+    interrupted = select(Call.id).where(Call.status == "interrupted", Call.boot_id.in_(dead))
+    await session.execute(delete(IdempotentAnswer).where(IdempotentAnswer.call_id.in_(interrupted)))
     await session.execute(delete(Process).where(Process.boot_id.in_(dead)))
     for boot_id in dead:
         _lock_path(data_dir, boot_id).unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.base.orm import Base, Id, Json, LongText, Moment, Name, Nano, Ref
+from app.base.orm import Base, Id, Json, LongText, Moment, MomentUs, Name, Nano, Ref
 
 
 class Provider(Base):
@@ -21,6 +21,8 @@ class Provider(Base):
     """None: the address that the kind has."""
     region: Mapped[Name | None]
     is_enabled: Mapped[bool] = mapped_column(default=True)
+    markup_basis_points: Mapped[int | None]
+    """For its deployments, where their model has none of its own."""
     created_at: Mapped[Moment]
 
 
@@ -105,6 +107,53 @@ class Rate(Base):
     effective_from: Mapped[Moment]
     source: Mapped[Name]
     """Who said so: `file`, `console`, a price bundle's name."""
+    review_cost_nano: Mapped[Nano | None]
+    """The higher cost, where sources disagree: nothing is sold below it until somebody has looked."""
+    change_id: Mapped[Ref | None]
+    """The price change that added it."""
+
+
+class PriceCard(Base):
+    """The lines that priced a call, with all that went into them. Added once, never changed; the id is its digest."""
+
+    __tablename__ = "price_card"
+
+    id: Mapped[Id]
+    deployment_id: Mapped[Ref]
+    content: Mapped[LongText]
+    """JSON, see `cards.py`."""
+    created_us: Mapped[MomentUs]
+
+
+class PriceChange(Base):
+    """A named version of prices: what was repriced, by which rule, from when on."""
+
+    __tablename__ = "price_change"
+
+    id: Mapped[Id]
+    name: Mapped[Name]
+    scope: Mapped[Json]
+    rule: Mapped[Json]
+    effective_from: Mapped[Moment]
+    created_at: Mapped[Moment]
+    created_by: Mapped[Name]
+    reverted_at: Mapped[Moment | None]
+    before: Mapped[Json]
+    """What was in force, for going back."""
+
+
+class PriceNotice(Base):
+    """Something about a deployment's prices that an admin should look at: told once, until it is mended."""
+
+    __tablename__ = "price_notice"
+    __table_args__ = (UniqueConstraint("deployment_id", "kind"),)
+
+    id: Mapped[Id]
+    deployment_id: Mapped[Ref]
+    kind: Mapped[Name]
+    """`drift` (the provider charges otherwise than its rate says), `unpriced` (a call could not be priced)"""
+    text: Mapped[LongText]
+    created_us: Mapped[MomentUs]
 
 
 class SnapshotRevision(Base):

@@ -13,6 +13,7 @@ from app.base import clock
 from app.base.errors import BadValue, Conflict, NotFound
 from app.base.ids import new_id
 from app.domain.catalog.models import Provider
+from app.domain.catalog.settings import check_markup
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -132,6 +133,18 @@ async def change(
     provider.base_url = None if base_url is None else check_base_url(base_url)
     provider.region = region
     provider.is_enabled = is_enabled
+    await session.flush()
+
+
+async def set_markup(session: AsyncSession, provider_id: str, markup_basis_points: int | None) -> None:
+    """What its deployments are sold at above cost, where their model has no markup; None takes it away.
+
+    Raises:
+        BadValue: not a markup.
+        NotFound: there is no such provider.
+    """
+    provider = await get(session, provider_id)
+    provider.markup_basis_points = None if markup_basis_points is None else check_markup(markup_basis_points)
     await session.flush()
 
 

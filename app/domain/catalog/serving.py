@@ -20,6 +20,10 @@ from app.domain.catalog.models import Credential, Deployment, Model, ModelAlias,
 _log = structlog.stdlib.get_logger(__name__)
 
 
+BUILT_IN = "demo"
+"""The id of the provider that is there while nobody has added one."""
+
+
 class UsableCredential(Struct, frozen=True, kw_only=True):
     id: str
     label: str
@@ -180,7 +184,7 @@ async def _models(session: AsyncSession, sources: Mapping[str, Source]) -> dict[
 def _demo_models() -> dict[str, CallableModel]:
     """The built-in models, there while nobody has added a provider."""
     source = Source(
-        id="demo",
+        id=BUILT_IN,
         name="demo",
         kind=KINDS["demo"],
         base_url=None,

@@ -102,8 +102,11 @@ async def create(
     secret: Secret | None = None,
     expires_at: datetime | None = None,
     is_strict: bool = False,
+    user_id: str | None = None,
 ) -> tuple[ApiKey, Secret]:
     """A key for the team; without `secret` the hub makes one. The secret is in the answer and nowhere else.
+
+    `user_id` is whose key it is, for their budgets; None for a program's.
 
     Raises:
         BadValue: a field cannot be; `param` names it.
@@ -119,6 +122,7 @@ async def create(
     key = ApiKey(
         id=new_id(),
         team_id=team_id,
+        user_id=user_id,
         name=name,
         prefix=prefix(secret.reveal()),
         digest=digest(pepper, secret.reveal()),
@@ -178,6 +182,12 @@ async def of_team(session: AsyncSession, team_id: str, key_id: str) -> ApiKey:
     return key
 
 
+async def of_prefix(session: AsyncSession, text: str) -> Sequence[ApiKey]:
+    """The keys whose first characters, as lists show them, these are; of a whole key its own, and its namesakes."""
+    prefixes = {text, prefix(text)} if len(text) > _PREFIX_LENGTH else {text}
+    return (await session.scalars(select(ApiKey).where(ApiKey.prefix.in_(prefixes)).order_by(ApiKey.id))).all()
+
+
 async def find_by_name(session: AsyncSession, team_id: str, name: str) -> ApiKey | None:
     return await session.scalar(select(ApiKey).where(ApiKey.team_id == team_id, ApiKey.name == name))
 
@@ -206,8 +216,9 @@ async def change(
     models: Sequence[str],
     expires_at: datetime | None,
     is_strict: bool,
+    user_id: str | None,
 ) -> None:
-    """What the key may do and until when.
+    """What the key may do and until when, and whose it is.
 
     Raises:
         BadValue: the models cannot be.
@@ -217,6 +228,7 @@ async def change(
     key.models = check_models(models)
     key.expires_at = expires_at
     key.is_strict = is_strict
+    key.user_id = user_id
     await session.flush()
 
 

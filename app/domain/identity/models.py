@@ -17,6 +17,8 @@ class Team(Base):
     name: Mapped[Name] = mapped_column(unique=True)
     keep_content_days: Mapped[int] = mapped_column(default=0)
     """How long prompts and answers are stored; 0 stores none."""
+    markup_basis_points: Mapped[int | None]
+    """What this team pays above cost, in hundredths of a percent; None: as everybody does."""
     created_at: Mapped[Moment]
 
 
@@ -49,6 +51,8 @@ class ApiKey(Base):
 
     id: Mapped[Id]
     team_id: Mapped[Ref] = mapped_column(ForeignKey("team.id", ondelete="CASCADE"))
+    user_id: Mapped[Ref | None]
+    """Whose key it is; None for a program's. No foreign key: SQLite adds none to a table that stands."""
     name: Mapped[Name]
     prefix: Mapped[Name]
     """The first characters, shown in lists so that a person recognises the key."""

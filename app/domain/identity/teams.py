@@ -60,6 +60,17 @@ async def get_by_name(session: AsyncSession, name: str) -> Team:
     return team
 
 
+async def named_in(session: AsyncSession, path: str) -> tuple[Team, str] | None:
+    """The team and what follows it in `team/what`. A team's name may have slashes itself; the longest one is meant."""
+    place = path.rfind("/")
+    while place > 0:
+        team = await find_by_name(session, path[:place])
+        if team is not None:
+            return team, path[place + 1 :]
+        place = path.rfind("/", 0, place)
+    return None
+
+
 async def ensure(session: AsyncSession, name: str) -> Team:
     """The team of that name, made if it is not there.
 
@@ -100,6 +111,22 @@ async def set_keep_content_days(session: AsyncSession, team_id: str, days: int) 
     _check_days(days)
     changed = await session.scalar(
         update(Team).where(Team.id == team_id).values(keep_content_days=days).returning(Team.id)
+    )
+    if changed is None:
+        raise NotFound("There is no such team.")
+
+
+async def set_markup(session: AsyncSession, team_id: str, markup_basis_points: int | None) -> None:
+    """What the team pays above cost, in hundredths of a percent; None: as everybody does.
+
+    Raises:
+        BadValue: not from -100 to 100000 percent.
+        NotFound: there is no such team.
+    """
+    if markup_basis_points is not None and not -10_000 <= markup_basis_points <= 10_000_000:
+        raise BadValue("A markup is a percentage from -100 to 100000.", param="markup")
+    changed = await session.scalar(
+        update(Team).where(Team.id == team_id).values(markup_basis_points=markup_basis_points).returning(Team.id)
     )
     if changed is None:
         raise NotFound("There is no such team.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from sqlalchemy import select, update
@@ -26,8 +26,8 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,130}")
 _SIGNED_IN = "admin.first_signed_in_at"
 
 
-async def ensure(session: AsyncSession, email: str, hub_role: HubRole = "member") -> User:
-    """The user with this address, made if nobody has it. The role of one who is already there stays.
+def check_address(email: str) -> str:
+    """In lower case, as users are stored.
 
     Raises:
         BadValue: this is no e-mail address.
@@ -35,6 +35,16 @@ async def ensure(session: AsyncSession, email: str, hub_role: HubRole = "member"
     address = email.strip().lower()
     if not _EMAIL.fullmatch(address):
         raise BadValue(f'"{email}" is not an e-mail address.', param="email")
+    return address
+
+
+async def ensure(session: AsyncSession, email: str, hub_role: HubRole = "member") -> User:
+    """The user with this address, made if nobody has it. The role of one who is already there stays.
+
+    Raises:
+        BadValue: this is no e-mail address.
+    """
+    address = check_address(email)
     found = await find(session, address)
     if found is not None:
         return found
@@ -71,6 +81,12 @@ async def get(session: AsyncSession, user_id: str) -> User:
 async def listed(session: AsyncSession) -> Sequence[User]:
     """All users, by address."""
     return (await session.scalars(select(User).order_by(User.email))).all()
+
+
+async def addresses(session: AsyncSession, user_ids: Collection[str]) -> Mapping[str, str]:
+    """User id → e-mail address, of those that are there."""
+    rows = await session.execute(select(User.id, User.email).where(User.id.in_(list(user_ids))))
+    return dict(rows.all())
 
 
 async def set_role(session: AsyncSession, user_id: str, hub_role: HubRole) -> None:

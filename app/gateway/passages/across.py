@@ -50,6 +50,9 @@ class Across:
                 notes.dropped(path, "not translated")
         for path, how in said.emulated:
             notes.emulated(path, how)
+        most = course.bill.most_output
+        if most is not None and (said.sampling.max_tokens is None or said.sampling.max_tokens > most):
+            said = replace(said, sampling=replace(said.sampling, max_tokens=most))
         self._asked_output = said.output
         self._forced_tool: str | None = None
         said = self._structured(said, notes)

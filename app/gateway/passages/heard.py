@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
+from app.base.usage import Usage
 from app.wire.answers import BrokenStream, ErrorInside
 from app.wire.faces import ConversationUpstream, Tap, Target
 from app.wire.neutral import Part
@@ -56,6 +57,10 @@ class Listening:
         return self._tap.characters
 
     @property
+    def service_tier(self) -> str | None:
+        return self._tap.service_tier
+
+    @property
     def tail(self) -> bytes:
         return self._tap.tail
 
@@ -67,6 +72,9 @@ class Listening:
 
     def finish(self) -> bytes:
         return self._tap.finish()
+
+    def cut(self, usage: Usage | None) -> bytes:
+        return self._tap.cut(usage)
 
     def parts(self, upstream: ConversationUpstream, target: Target) -> tuple[Part, ...]:
         """Thoughts and tool calls; empty where there are no calls, or too much was said."""

@@ -38,7 +38,7 @@ class Through:
         if self.endpoint == "responses":
             body = responses_passing.for_provider(body, self._kind.name, notes)
         self.notes = notes.all
-        self.outgoing = passing.write(body, request.endpoint, route.upstream_model, deviations)
+        self.outgoing = passing.write(body, request.endpoint, route.upstream_model, deviations, course.bill.most_output)
 
     def tap(self) -> Tap:
         self._tap = self._passing.follow(self._request.body, self._request.endpoint)

@@ -28,9 +28,16 @@ def key() -> None:
     is_flag=True,
     help="Refuse a call with 400 when its provider cannot be told all that it asks, rather than leave something out.",
 )
+@console.option("--user", metavar="EMAIL", help="Whose key it is, for the budgets of people.")
 @console.json_option
 def create(
-    team_name: str, name: str, models: tuple[str, ...], expires: datetime | None, strict: bool, as_json: bool
+    team_name: str,
+    name: str,
+    models: tuple[str, ...],
+    expires: datetime | None,
+    strict: bool,
+    user: str | None,
+    as_json: bool,
 ) -> None:
     """Make a key and print it. It is shown this once: the hub keeps only a digest.
 
@@ -38,7 +45,7 @@ def create(
     """
     from datetime import UTC
 
-    from app.domain.identity import api_keys, teams
+    from app.domain.identity import api_keys, teams, users
     from app.ops import house
 
     expires_at = None if expires is None else expires.replace(tzinfo=UTC)
@@ -46,6 +53,7 @@ def create(
     async def work() -> tuple[dict[str, Any], str]:
         async with house.opened(console.settings()) as hub, hub.db.writing() as session:
             team = await teams.find_by_name(session, team_name) or await teams.create(session, name=team_name)
+            owner = None if user is None else await users.ensure(session, user)
             row, secret = await api_keys.create(
                 session,
                 hub.pepper,
@@ -55,8 +63,9 @@ def create(
                 secret=None,
                 expires_at=expires_at,
                 is_strict=strict,
+                user_id=None if owner is None else owner.id,
             )
-            return _shown(row, team), secret.reveal()
+            return _shown(row, team, None if owner is None else owner.email), secret.reveal()
 
     shown, text = console.run(work())
     if as_json:
@@ -71,22 +80,32 @@ def create(
 @console.json_option
 def list_keys(team_name: str | None, as_json: bool) -> None:
     """List the keys: their first characters, never the keys themselves."""
-    from app.domain.identity import api_keys, teams
+    from app.domain.identity import api_keys, teams, users
     from app.ops import house
 
     async def work() -> list[dict[str, Any]]:
         async with house.opened(console.settings()) as hub, hub.db.reading() as session:
             wanted = [await _team(session, team_name)] if team_name else await teams.listed(session)
-            return [_shown(row, team) for team in wanted for row in await api_keys.listed(session, team.id)]
+            found = [(row, team) for team in wanted for row in await api_keys.listed(session, team.id)]
+            people = await users.addresses(session, {row.user_id for row, _ in found if row.user_id is not None})
+            return [_shown(row, team, people.get(row.user_id or "")) for row, team in found]
 
     keys = console.run(work())
     if as_json:
         console.print_json(keys)
         return
     console.print_table(
-        ["team", "name", "begins with", "models", "made", "state"],
+        ["team", "name", "begins with", "models", "user", "made", "state"],
         [
-            [row["team"], row["name"], row["prefix"], " ".join(row["models"]), row["created_at"], row["state"]]
+            [
+                row["team"],
+                row["name"],
+                row["prefix"],
+                " ".join(row["models"]),
+                row["user"],
+                row["created_at"],
+                row["state"],
+            ]
             for row in keys
         ],
         empty="No keys yet. Make one with: hub key create --team TEAM --name NAME",
@@ -100,7 +119,7 @@ def list_keys(team_name: str | None, as_json: bool) -> None:
 def revoke(team_name: str, name: str, as_json: bool) -> None:
     """Stop a key for good; every process of the hub knows within a second."""
     from app.base.errors import NotFound
-    from app.domain.identity import api_keys
+    from app.domain.identity import api_keys, users
     from app.ops import house
 
     async def work() -> dict[str, Any]:
@@ -111,7 +130,8 @@ def revoke(team_name: str, name: str, as_json: bool) -> None:
                 raise NotFound(f"Team {team_name} has no key {name}. List them with: hub key list --team {team_name}")
             await api_keys.revoke(session, team.id, row.id)
             await session.refresh(row)
-            return _shown(row, team)
+            people = await users.addresses(session, {row.user_id} if row.user_id is not None else ())
+            return _shown(row, team, people.get(row.user_id or ""))
 
     shown = console.run(work())
     if as_json:
@@ -130,7 +150,7 @@ async def _team(session: Any, name: str) -> Team:
     return team
 
 
-def _shown(row: ApiKey, team: Team) -> dict[str, Any]:
+def _shown(row: ApiKey, team: Team, user: str | None) -> dict[str, Any]:
     from app.base import clock
 
     if row.revoked_at is not None:
@@ -145,6 +165,7 @@ def _shown(row: ApiKey, team: Team) -> dict[str, Any]:
         "name": row.name,
         "prefix": row.prefix,
         "models": row.models,
+        "user": user,
         "is_strict": row.is_strict,
         "created_at": row.created_at,
         "expires_at": row.expires_at,

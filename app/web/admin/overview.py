@@ -6,11 +6,15 @@ from typing import Any
 
 from litestar import Controller, Request, Response, get, head
 
-from app.base.db import Database
+from app.base import clock
+from app.base.db import AsyncSession, Database
 from app.domain.calls import reports
 from app.domain.catalog import credentials, providers
 from app.domain.identity import api_keys
+from app.gateway import budgeting
+from app.gateway.budgeting import Standing
 from app.gateway.gateway import Gateway
+from app.gateway.snapshot import Snapshot
 from app.web import pages
 from app.web.admin import call_rows, standing, to_do
 from app.web.mount_point import address_of
@@ -74,12 +78,13 @@ async def _calls(db: Database) -> dict[str, Any]:
 
 
 async def _standing(request: Request[Any, Any, Any], db: Database, gateway: Gateway) -> dict[str, Any]:
+    snapshot = gateway.snapshots.current
     async with db.reading() as session:
         provider_list = await providers.listed(session)
         credential_list = await credentials.listed(session)
         keys = await api_keys.newest(session, standing.KEYS_SHOWN)
         keys_in_all = await api_keys.count(session)
-    snapshot = gateway.snapshots.current
+        budgets = await _budgets(session, snapshot)
     rows = standing.provider_rows(provider_list, credential_list, snapshot, gateway.shared.health)
     return {
         "billing": snapshot.billing,
@@ -89,6 +94,18 @@ async def _standing(request: Request[Any, Any, Any], db: Database, gateway: Gate
         "providers_able": sum(row.takes_calls for row in rows),
         "keys": standing.key_rows(keys),
         "keys_in_all": keys_in_all,
-        "to_do": to_do.listed(rows, snapshot),
+        "to_do": to_do.listed(rows, snapshot, budgets),
         "first_call": to_do.first_call(snapshot, address_of(request)),
     }
+
+
+async def _budgets(session: AsyncSession, snapshot: Snapshot) -> list[tuple[str, Standing]]:
+    """The budgets in force, with what each is of."""
+    rules = list(snapshot.budgets.rules.values())
+    if not rules:
+        return []
+    names = await budgeting.names(session, rules)
+    return [
+        (f"{one.rule.scope} {names.get(one.rule.id, '')}".rstrip(), one)
+        for one in await budgeting.standings(session, rules, clock.now_us())
+    ]

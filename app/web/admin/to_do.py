@@ -9,8 +9,13 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from app.base import clock
+from app.domain.billing import budget_words
+from app.gateway.budgeting import Standing
 from app.gateway.snapshot import Snapshot
 from app.web.admin.standing import CredentialRow, ProviderRow, Tone, is_valid, model_row
+
+_BUDGETS_SHOWN = 5
+_BUDGETS = "hub budget list"
 
 
 class ToDo(Struct, frozen=True, kw_only=True):
@@ -27,8 +32,8 @@ class FirstCall(Struct, frozen=True, kw_only=True):
     curl: str
 
 
-def listed(providers: Sequence[ProviderRow], snapshot: Snapshot) -> list[ToDo]:
-    """The worst first; empty when there is nothing to do."""
+def listed(providers: Sequence[ProviderRow], snapshot: Snapshot, budgets: Sequence[tuple[str, Standing]]) -> list[ToDo]:
+    """The worst first; empty when there is nothing to do. `budgets` are those in force, with what each is of."""
     found: list[ToDo] = []
     for provider in providers:
         found += _of_provider(provider)
@@ -52,6 +57,10 @@ def listed(providers: Sequence[ProviderRow], snapshot: Snapshot) -> list[ToDo]:
                 command="hub key create --team default --name my-app",
             )
         )
+    over = [(of, one) for of, one in budgets if one.is_over_last_level]
+    # The fullest first: with many budgets the rest are for the list.
+    over.sort(key=lambda budget: -budget[1].percent)
+    found += [_of_budget(of, one) for of, one in over[:_BUDGETS_SHOWN]]
     return sorted(found, key=lambda one: one.tone != "bad")
 
 
@@ -92,6 +101,19 @@ def _of_provider(provider: ProviderRow) -> Iterator[ToDo]:
     for credential in provider.credentials:
         if credential.reason is not None:
             yield _of_credential(provider, credential, credential.reason)
+
+
+def _of_budget(of: str, one: Standing) -> ToDo:
+    rule, until = one.rule, budget_words.ends(one.room.ends_us, one.rule.timezone)
+    spent, amount = budget_words.amount_text(rule.unit, one.spend.spent), budget_words.amount(rule.unit, rule.amount)
+    text = f"{spent} of {amount} spent, {one.percent} %."
+    if until is not None:
+        text += f" The next {rule.window} begins at {until}."
+    if one.blocks:
+        return ToDo(
+            tone="bad", title=f"The budget of {of} is used up", text=f"{text} Calls are refused.", command=_BUDGETS
+        )
+    return ToDo(tone="warn", title=f"The budget of {of} is over its last warn level", text=text, command=_BUDGETS)
 
 
 def _of_credential(provider: ProviderRow, credential: CredentialRow, reason: str) -> ToDo:

@@ -7,14 +7,13 @@ clients refuse numbers and words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from app.adapters.providers.registry import KINDS
 from app.base.errors import AppError, NotFound
 from app.domain.catalog import prices
-from app.domain.catalog.prices import Price
+from app.domain.catalog.prices import UNPRICED, Price
 from app.domain.catalog.serving import CallableModel
 from app.domain.identity.callers import Caller
 from app.gateway import admission
@@ -45,18 +44,18 @@ _PER_MILLION_TOKENS, _PER_PIECE = -15, -9
 async def list_public(visit: Visit) -> None:
     """`GET /api/ai/models`."""
     caller = caller_of(visit) if b"authorization" in visit.headers else None
-    await visit.answer(encode(await _entries(visit, caller)))
+    await visit.answer(encode(_entries(visit, caller)))
 
 
 async def list_for_key(visit: Visit) -> None:
     """`GET /api/ai-providers/models`."""
-    await visit.answer(encode(await _entries(visit, caller_of(visit))))
+    await visit.answer(encode(_entries(visit, caller_of(visit))))
 
 
 async def list_grouped(visit: Visit) -> None:
     """`GET …/chat/models`: one entry for each bare name, with its rate at every provider."""
     grouped: dict[str, dict[str, Any]] = {}
-    for entry in await _entries(visit, caller_of(visit)):
+    for entry in _entries(visit, caller_of(visit)):
         found = grouped.setdefault(
             entry["model"], {"model": entry["model"], "description": "", "rates": [], "providers": []}
         )
@@ -108,33 +107,32 @@ def _find(visit: Visit, caller: Caller | None, name: str) -> CallableModel:
     return model
 
 
-async def _entries(visit: Visit, caller: Caller | None) -> list[dict[str, Any]]:
+def _entries(visit: Visit, caller: Caller | None) -> list[dict[str, Any]]:
     asked = Query(visit).text("type")
     wanted = _TYPES if asked is None else {_ASKED_TYPES.get(asked.lower().replace("-", "_"), "")}
-    gateway = visit.gateway
-    price_of: Mapping[str, Price] = {}
-    if gateway.snapshots.current.billing == "credits":
-        async with gateway.shared.db.reading() as session:
-            price_of = await prices.of_models(session)
+    snapshot = visit.gateway.snapshots.current
+    markup = None if caller is None else caller.markup_basis_points
     return [
-        _entry(visit, model, price_of.get(model.name))
-        for model in gateway.snapshots.current.catalogue()
+        _entry(
+            visit, model, prices.of_model(model, snapshot.prices, markup) if snapshot.billing == "credits" else UNPRICED
+        )
+        for model in snapshot.catalogue()
         if model.type in wanted and (caller is None or caller.may_call(model.name))
     ]
 
 
-def _entry(visit: Visit, model: CallableModel, price: Price | None) -> dict[str, Any]:
+def _entry(visit: Visit, model: CallableModel, price: Price) -> dict[str, Any]:
     provider, _, name = model.name.rpartition("/") if "/" not in model.name else model.name.partition("/")
     provider = provider or _NO_PROVIDER
     is_by_piece = model.type in ("image", "video")
-    output = None if price is None else price.piece_nano if is_by_piece else price.output_nano
+    output = price.piece_nano if is_by_piece else price.output_nano
     return {
         "key": model.name,
         "model": name,
         "type": _TYPES[model.type],
         "provider": provider,
         "providerId": provider,
-        "input_credits_per_token": _credits(None if price is None else price.input_nano, _PER_MILLION_TOKENS),
+        "input_credits_per_token": _credits(price.input_nano, _PER_MILLION_TOKENS),
         "output_credits_per_token": _credits(output, _PER_PIECE if is_by_piece else _PER_MILLION_TOKENS),
         "modelMetadata": None,
         "providerDisplayName": _title(model, provider),

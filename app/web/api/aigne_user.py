@@ -1,18 +1,21 @@
 """`/api/user/info` and `/api/user/credit/*`: who a key belongs to and what it has left.
 
 A key belongs to a team, so the team stands where the original has a person. Credits count only when the hub bills in
-credits; else `enableCredit` is false and there is no balance. Calls are not charged yet: what was granted is what is
-left, and there are no transactions.
+credits; else `enableCredit` is false and there is no balance. `balance` is what the team could spend of its own,
+`total` what the grants in force were at first, `pendingCredit` what it owes.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from app.base import clock
 from app.base.money import NANO, show_nano
-from app.domain.billing import grants
+from app.domain.billing import balances
+from app.domain.billing.balances import Balance
+from app.domain.calls import reports
 from app.domain.identity.callers import Caller
-from app.web.api.aigne_query import Query, caller_of, encode
+from app.web.api.aigne_query import DAY_US, Query, caller_of, encode
 from app.web.api.visit import Visit
 
 _DECIMALS = 10
@@ -20,6 +23,8 @@ _DECIMALS = 10
 _CURRENCY = {"id": "credits", "name": "Credits", "symbol": "credits", "decimal": _DECIMALS, "type": "credit"}
 _PAGE_SIZE = 20
 _MOST_SKIPPED = 10_000
+_AVERAGE_DAYS = 30
+_SPENDS_NOTHING_DAYS = 999
 
 
 async def info(visit: Visit) -> None:
@@ -27,12 +32,12 @@ async def info(visit: Visit) -> None:
     caller = caller_of(visit)
     balance: dict[str, Any] | None = None
     if _has_credits(visit):
-        total_nano, count = await _granted(visit, caller)
+        has = await _balance(visit, caller)
         balance = {
-            "balance": show_nano(total_nano),
-            "total": show_nano(total_nano),
-            "grantCount": count,
-            "pendingCredit": "0",
+            "balance": show_nano(has.own_nano),
+            "total": show_nano(has.granted_nano),
+            "grantCount": has.grants,
+            "pendingCredit": show_nano(has.overage_nano),
         }
     user = {"did": caller.team_id, "fullName": caller.team_name, "email": "", "avatar": ""}
     await visit.answer(
@@ -53,11 +58,16 @@ async def info(visit: Visit) -> None:
 async def credit_balance(visit: Visit) -> None:
     """Amounts are texts of whole units, `currency.decimal` of which make a credit's decimals."""
     caller = caller_of(visit)
-    total_nano, count = await _granted(visit, caller) if _has_credits(visit) else (0, 0)
-    units = _units(total_nano)
+    has = await _balance(visit, caller) if _has_credits(visit) else Balance()
     await visit.answer(
         encode(
-            {"balance": units, "total": units, "grantCount": count, "pendingCredit": "0", "currency": _CURRENCY},
+            {
+                "balance": _units(has.own_nano),
+                "total": _units(has.granted_nano),
+                "grantCount": has.grants,
+                "pendingCredit": _units(has.overage_nano),
+                "currency": _CURRENCY,
+            },
         )
     )
 
@@ -69,18 +79,20 @@ async def credit_grants(visit: Visit) -> None:
         await visit.answer(_listed([], 0, page, size))
         return
     async with visit.gateway.shared.db.reading() as session:
-        count = await grants.count(session, caller.team_id)
-        rows = await grants.page(session, caller.team_id, limit=size, skip=(page - 1) * size)
+        count = await balances.count_grants(session, caller.team_id)
+        rows = await balances.page_of_grants(session, caller.team_id, limit=size, skip=(page - 1) * size)
+    now_us = clock.now_us()
     shown = [
         {
             "id": row.id,
             "name": row.reason,
             "amount": _units(row.amount_nano),
-            "remaining_amount": _units(row.amount_nano),
-            "category": "promotional",
-            "status": "granted",
-            "created_at": row.created_at.isoformat(),
-            "expires_at": 0,
+            "remaining_amount": _units(row.remaining_nano),
+            "category": "promotional" if row.category == "promo" else "paid",
+            "status": row.status(now_us),
+            "created_at": clock.from_us(row.created_us).isoformat(),
+            "effective_at": row.effective_us // clock.MICROSECONDS,
+            "expires_at": 0 if row.expires_us is None else row.expires_us // clock.MICROSECONDS,
             "paymentCurrency": _CURRENCY,
         }
         for row in rows
@@ -89,9 +101,27 @@ async def credit_grants(visit: Visit) -> None:
 
 
 async def credit_transactions(visit: Visit) -> None:
-    caller_of(visit)
+    """Every movement of the team's account, newest first. `credit_amount` is what it took; below zero it gave."""
+    caller = caller_of(visit)
     page, size = Query(visit).paging(_PAGE_SIZE)
-    await visit.answer(_listed([], 0, page, size))
+    if not _has_credits(visit):
+        await visit.answer(_listed([], 0, page, size))
+        return
+    async with visit.gateway.shared.db.reading() as session:
+        count = await balances.count_movements(session, caller.team_id)
+        rows = await balances.page_of_movements(session, caller.team_id, limit=size, skip=(page - 1) * size)
+    shown = [
+        {
+            "id": row.ref,
+            "type": row.kind,
+            "credit_amount": _units(-row.amount_nano),
+            "description": row.reason,
+            "created_at": clock.from_us(row.created_us).isoformat(),
+            "paymentCurrency": _CURRENCY,
+        }
+        for row in rows
+    ]
+    await visit.answer(_listed(shown, count, page, size))
 
 
 async def payment_link(visit: Visit) -> None:
@@ -101,19 +131,26 @@ async def payment_link(visit: Visit) -> None:
 
 
 async def quota(visit: Visit) -> None:
-    """`GET /api/usage/quota`: whole and decimal credits; 999 days when nothing is spent."""
+    """`GET /api/usage/quota`: decimal credits. How long they last is judged by the last 30 days; 999 days when nothing
+    was spent in them."""
     caller = caller_of(visit)
-    total_nano, _ = await _granted(visit, caller) if _has_credits(visit) else (0, 0)
-    total = show_nano(total_nano)
+    has, spent_nano = Balance(), 0
+    if _has_credits(visit):
+        has = await _balance(visit, caller)
+        now_us = clock.now_us()
+        async with visit.gateway.shared.db.reading() as session:
+            since_us = now_us - _AVERAGE_DAYS * DAY_US
+            spent_nano = await reports.spent_since(session, "team", caller.team_id, "credits", since_us)
+    days = max(1, has.own_nano * _AVERAGE_DAYS // spent_nano) if spent_nano else _SPENDS_NOTHING_DAYS
     await visit.answer(
         encode(
             {
-                "total": total,
-                "remaining": total,
-                "used": "0",
-                "pendingCredit": "0",
-                "estimatedDaysRemaining": 999,
-                "dailyAvgCredits": "0",
+                "total": show_nano(has.granted_nano),
+                "remaining": show_nano(has.own_nano),
+                "used": show_nano(max(0, has.granted_nano - has.own_nano)),
+                "pendingCredit": show_nano(has.overage_nano),
+                "estimatedDaysRemaining": days,
+                "dailyAvgCredits": show_nano(spent_nano // _AVERAGE_DAYS),
                 "currency": _CURRENCY,
             }
         )
@@ -124,9 +161,9 @@ def _has_credits(visit: Visit) -> bool:
     return visit.gateway.snapshots.current.billing == "credits"
 
 
-async def _granted(visit: Visit, caller: Caller) -> tuple[int, int]:
+async def _balance(visit: Visit, caller: Caller) -> Balance:
     async with visit.gateway.shared.db.reading() as session:
-        return await grants.balance(session, caller.team_id), await grants.count(session, caller.team_id)
+        return await balances.of_team(session, caller.team_id)
 
 
 def _units(amount_nano: int) -> str:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from app.base.usage import Usage
 from app.wire import neutral
-from app.wire.aigne import messages, parts, settings
+from app.wire.aigne import bounds, messages, parts, settings
 from app.wire.aigne.answers import BETWEEN_THOUGHTS, model_names, text_of, thoughts_of, usage_entry
 from app.wire.aigne.client import JSON_VALUE
 from app.wire.aigne.spelling import places_of, spelt
@@ -47,6 +47,8 @@ from app.wire.neutral import (
 from app.wire.request import Request, fields_of
 
 _encode = msgspec.json.Encoder().encode
+
+most_output = bounds.most_output_of_chat
 
 _ALIVE = b": thinking\n\n"
 

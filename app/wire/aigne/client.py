@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from app.base.errors import AppError, BadRequest
+from app.base.errors import AppError, BadRequest, BudgetExceeded
 from app.wire.aigne.spelling import snake
 from app.wire.endpoint import Endpoint
 from app.wire.request import (
@@ -125,7 +125,8 @@ def error_fields(error: AppError, call_id: str | None) -> dict[str, Any]:
         "message": error.sentence
         if call_id is None or error.http_status < 500
         else f"{error.sentence} (call {call_id})",
-        "type": _NO_CREDIT if error.http_status == 402 else error.code,
+        # A budget is not mended by buying credits, to which the client would send people.
+        "type": _NO_CREDIT if error.http_status == 402 and error.code != BudgetExceeded.code else error.code,
         "code": error.code,
         "param": error.param,
         "owner": error.owner,

@@ -22,7 +22,7 @@ import msgspec
 
 from app.base.errors import BadRequest
 from app.base.usage import Usage
-from app.wire.aigne import parts, settings
+from app.wire.aigne import bounds, parts, settings
 from app.wire.aigne.answers import text_of, thoughts_of
 from app.wire.aigne.chat_client import conversation_of
 from app.wire.aigne.client import FRAMES
@@ -40,6 +40,8 @@ from app.wire.neutral import Answer, Conversation, Image, Message, Reply, Text, 
 from app.wire.request import Request, fields_of
 
 _encode = msgspec.json.Encoder().encode
+
+most_output = bounds.most_output_of_completions
 
 _PLACES = settings.PLACES | {"tool_choice": ("toolChoice",), "output": ("responseFormat",)}
 

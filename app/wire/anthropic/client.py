@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, structs
 
 from app.base.errors import BadRequest
-from app.wire.anthropic import client_answer, client_request, errors
+from app.wire.anthropic import bounds, client_answer, client_request, errors
 from app.wire.endpoint import Endpoint
 from app.wire.request import Incoming, Request, check_required, flag, model_name, read_document
 
@@ -27,6 +27,7 @@ _MOST_PAGE = 1000
 read_conversation = client_request.read_conversation
 write_answer = client_answer.write_answer
 stream_writer = client_answer.stream_writer
+most_output = bounds.most_output
 error_body = errors.error_body
 error_event = errors.error_event
 

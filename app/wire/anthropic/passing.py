@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from app.wire import neutral
-from app.wire.anthropic import tap
+from app.wire.anthropic import bounds, tap
 from app.wire.anthropic.tap import StreamTap
 from app.wire.anthropic.thoughts import HOME
 from app.wire.endpoint import Endpoint
@@ -20,22 +20,31 @@ from app.wire.request import Deviation, Outgoing, Request, raw_of, write_documen
 
 read_facts = tap.read_answer
 characters_of = tap.characters_of
+most_output = bounds.most_output
 
 _MARK = b'"hub1.'
 
 
-def write(request: Request, endpoint: Endpoint, upstream_model: str, deviations: tuple[Deviation, ...]) -> Outgoing:
+def write(
+    request: Request,
+    endpoint: Endpoint,
+    upstream_model: str,
+    deviations: tuple[Deviation, ...],
+    most_output: int | None = None,
+) -> Outgoing:
     """The same request under the provider's own name of the model, with the client's version and beta headers."""
     document = dict(request.document or {})
     document["model"] = raw_of(upstream_model)
     messages = document.get("messages")
     if messages is not None and _MARK in bytes(messages):
         document["messages"] = _without_foreign_thoughts(messages)
+    if most_output is not None and endpoint.name == "messages":
+        bounds.lower(document, most_output)
     return Outgoing("application/json", write_document(document, deviations), headers=request.headers)
 
 
 def follow(request: Request, endpoint: Endpoint) -> StreamTap:
-    return StreamTap()
+    return StreamTap(request.model)
 
 
 def _without_foreign_thoughts(messages: Raw) -> Raw:

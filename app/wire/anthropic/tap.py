@@ -8,9 +8,13 @@ https://platform.claude.com/docs/en/build-with-claude/streaming#event-types
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw, Struct
 
+from app.base.usage import Usage
+from app.wire import tiers
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, AnswerFacts, BrokenStream
 from app.wire.anthropic import usage
 from app.wire.sse import Cutter, data_of
@@ -18,6 +22,9 @@ from app.wire.sse import Cutter, data_of
 _MAX_GARBAGE_EVENTS = 10
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NULL = b"null"
+_TOO_LONG = "max_tokens"
+
+_encode = msgspec.json.Encoder().encode
 
 
 class _Message(Struct, gc=False):
@@ -34,6 +41,7 @@ class _Delta(Struct, gc=False):
 
 class _Event(Struct, gc=False):
     type: str | None = None
+    index: int | None = None
     message: _Message | None = None
     delta: _Delta | None = None
     usage: Raw = Raw(_NULL)
@@ -47,7 +55,13 @@ _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 class StreamTap:
     """Follows one SSE stream. `feed` gives what may go to the client now; `tail` is what waits for the settlement."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str = "") -> None:
+        """`model`: as the caller named it, for a stream that is cut before it has begun."""
+        self._model = model
+        self._has_started = False
+        self._open: set[int] = set()
+        """Blocks that have begun and not ended."""
+        self._is_cut = False
         self._cutter = Cutter(MAX_MEDIA_EVENT_BYTES)
         self._garbage = 0
         self._last = b""
@@ -66,14 +80,18 @@ class StreamTap:
 
     @property
     def tail(self) -> bytes:
-        return self._last
+        return b"" if self._is_cut else self._last
+
+    @property
+    def service_tier(self) -> str | None:
+        return tiers.tier_in_report(self.usage)
 
     def feed(self, chunk: bytes) -> bytes:
         """
         Raises:
             BrokenStream: an event beyond all bounds, or too much that is not JSON.
         """
-        if self.error is not None:
+        if self.error is not None or self._is_cut:
             return b""
         events = self._cutter.feed(chunk)
         return self._pass(events) if events else b""
@@ -81,7 +99,27 @@ class StreamTap:
     def finish(self) -> bytes:
         """The stream has ended: what is left, if it is a whole event."""
         rest = self._cutter.finish()
-        return self._pass(rest) if rest and self.error is None else b""
+        return self._pass(rest) if rest and self.error is None and not self._is_cut else b""
+
+    def cut(self, usage: Usage | None) -> bytes:
+        """See `faces.Tap`."""
+        if self._is_cut:
+            return b""
+        said = self._last if self.is_complete else self._cut_short(usage)
+        if not self.is_done:
+            said += _event("message_stop", {})
+        self._is_cut = self.is_complete = True
+        return said
+
+    def _cut_short(self, counted: Usage | None) -> bytes:
+        said = b"" if self._has_started else _event("message_start", {"message": _nothing_said(self._model)})
+        for index in sorted(self._open):
+            said += _event("content_block_stop", {"index": index})
+        self.finish_reason = _TOO_LONG
+        delta = {"stop_reason": _TOO_LONG, "stop_sequence": None}
+        # What was told of the input stays: counts that are absent change nothing.
+        report = {"output_tokens": 0} if counted is None else usage.entry(counted)
+        return said + _event("message_delta", {"delta": delta, "usage": report})
 
     def _pass(self, events: bytes) -> bytes:
         return b"".join([passed for event in events[:-2].split(b"\n\n") if (passed := self._look(event))])
@@ -110,7 +148,14 @@ class StreamTap:
                 if delta is not None:
                     said = delta.text or delta.thinking or delta.partial_json
                     self.characters += len(said) if said is not None else 0
+            case "content_block_start":
+                if seen.index is not None:
+                    self._open.add(seen.index)
+            case "content_block_stop":
+                if seen.index is not None:
+                    self._open.discard(seen.index)
             case "message_start":
+                self._has_started = True
                 if seen.message is not None:
                     self.upstream_id = seen.message.id
                     self.usage = usage.opening(_present(seen.message.usage))
@@ -163,6 +208,23 @@ class StreamTap:
         return b""
 
 
+def _event(type_: str, fields: dict[str, Any]) -> bytes:
+    return b"event: " + type_.encode() + b"\ndata: " + _encode({"type": type_, **fields}) + b"\n\n"
+
+
+def _nothing_said(model: str) -> dict[str, Any]:
+    return {
+        "id": "",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage.entry(None),
+    }
+
+
 def _present(raw: Raw) -> Raw | None:
     """A copy: Raw points into the whole event."""
     return None if bytes(raw) == _NULL else raw.copy()
@@ -191,6 +253,7 @@ def read_answer(content: bytes) -> AnswerFacts:
         finish_reason=answer.stop_reason,
         usage=_present(answer.usage),
         error=_present(answer.error),
+        service_tier=tiers.tier_in_report(_present(answer.usage)),
     )
 
 

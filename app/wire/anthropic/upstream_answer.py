@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from app.wire import neutral
+from app.wire import neutral, tiers
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, BrokenStream, ErrorInside
 from app.wire.anthropic import usage as usage_report
 from app.wire.faces import Target
@@ -121,6 +121,7 @@ def read_answer(content: bytes, target: Target) -> Answer:
         upstream_id=message.id,
         stop_sequence=message.stop_sequence,
         usage=_present(message.usage),
+        service_tier=tiers.tier_in_report(_present(message.usage)),
     )
 
 
@@ -194,6 +195,10 @@ class StreamReader:
         self._open: dict[int, _Open] = {}
         self._calls = 0
         self._is_finished = False
+
+    @property
+    def service_tier(self) -> str | None:
+        return tiers.tier_in_report(self.usage)
 
     def feed(self, chunk: bytes) -> list[Event]:
         events: list[Event] = []

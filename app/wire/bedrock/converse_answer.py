@@ -12,7 +12,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Raw, Struct
 
-from app.wire import neutral
+from app.wire import neutral, tiers
 from app.wire.answers import BrokenStream
 from app.wire.bedrock.event_stream import EventStreamReader, Message
 from app.wire.faces import Target
@@ -108,10 +108,15 @@ class _Output(Struct):
     message: _Message | None = None
 
 
+class _Tier(Struct):
+    type: str | None = None
+
+
 class _Whole(Struct, rename="camel"):
     output: _Output | None = None
     stop_reason: str | None = None
     usage: Raw = _NULL
+    service_tier: _Tier | None = None
     additional_model_response_fields: Raw = _NULL
 
 
@@ -124,6 +129,7 @@ class _Event(Struct, rename="camel"):
     stop_reason: str | None = None
     additional_model_response_fields: Raw = _NULL
     usage: Raw = _NULL
+    service_tier: _Tier | None = None
 
 
 _decode_whole = msgspec.json.Decoder(_Whole).decode
@@ -148,6 +154,7 @@ def read_answer(content: bytes, target: Target) -> Answer:
         finish=_finish(whole.stop_reason, has_calls=has_calls),
         stop_sequence=_stop_sequence(whole.additional_model_response_fields),
         usage=whole.usage.copy() if _is_there(whole.usage) else None,
+        service_tier=tiers.tier_of(whole.service_tier.type) if whole.service_tier is not None else None,
     )
 
 
@@ -207,6 +214,7 @@ class StreamReader:
     def __init__(self, target: Target) -> None:
         self.upstream_id: str | None = None
         self.usage: Raw | None = None
+        self.service_tier: str | None = None
         self.error: Raw | None = None
         self.has_begun = False
         self.is_complete = False
@@ -263,6 +271,7 @@ class StreamReader:
                 events.append(Finished(finish, _stop_sequence(event.additional_model_response_fields)))
             case "metadata":
                 self.usage = event.usage.copy() if _is_there(event.usage) else self.usage
+                self.service_tier = tiers.tier_of(event.service_tier.type) if event.service_tier is not None else None
             case _:
                 pass  # New events are not errors.
 

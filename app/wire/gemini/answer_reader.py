@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
+from app.wire import tiers
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, BrokenStream, ErrorInside
 from app.wire.faces import Target
 from app.wire.gemini import searches
@@ -153,6 +154,7 @@ def read_answer(content: bytes, target: Target) -> Answer:
         finish=_finish(candidate, any(isinstance(part, ToolCall) for part in parts)),
         upstream_id=whole.response_id,
         usage=_usage(whole, _searched(0, whole, candidate)),
+        service_tier=tiers.tier_in_report(whole.usage_metadata),
     )
 
 
@@ -249,6 +251,10 @@ class StreamReader:
     @property
     def usage(self) -> Raw | None:
         return searches.joined(self._report, self._web_searches) if _is_there(self._report) else None
+
+    @property
+    def service_tier(self) -> str | None:
+        return tiers.tier_in_report(self._report)
 
     def feed(self, chunk: bytes) -> list[Event]:
         """

@@ -11,12 +11,13 @@ from msgspec import Raw
 
 from app.base.errors import BadRequest
 from app.wire.endpoint import Endpoint
-from app.wire.gemini import names, passed_history, tap
+from app.wire.gemini import bounds, names, passed_history, tap
 from app.wire.gemini.tap import StreamTap
 from app.wire.request import Deviation, Document, Outgoing, Request, raw_of, write_document
 
 read_facts = tap.read_facts
 characters_of = tap.characters_of
+most_output = bounds.most_output
 
 _ACTIONS = {
     "generate_content": "generateContent",
@@ -26,7 +27,13 @@ _ACTIONS = {
 }
 
 
-def write(request: Request, endpoint: Endpoint, upstream_model: str, deviations: tuple[Deviation, ...]) -> Outgoing:
+def write(
+    request: Request,
+    endpoint: Endpoint,
+    upstream_model: str,
+    deviations: tuple[Deviation, ...],
+    most_output: int | None = None,
+) -> Outgoing:
     """
     Raises:
         BadRequest: a part of the body that repeats the model is not as documented; `param` names it.
@@ -44,6 +51,8 @@ def write(request: Request, endpoint: Endpoint, upstream_model: str, deviations:
     for name in ("generateContentRequest", "generate_content_request"):
         if name in document:
             document[name] = raw_of(_with_model(document[name], name, model))
+    if most_output is not None and endpoint.name == "generate_content":
+        bounds.lower(document, most_output)
     action = "streamGenerateContent" if request.is_streamed else _ACTIONS[endpoint.name]
     path = names.path(upstream_model, action)
     return Outgoing("application/json", write_document(document, deviations), path=path)
@@ -51,7 +60,7 @@ def write(request: Request, endpoint: Endpoint, upstream_model: str, deviations:
 
 def follow(request: Request, endpoint: Endpoint) -> StreamTap:
     """A tap for a stream that answers `request`."""
-    return StreamTap()
+    return StreamTap(request.model)
 
 
 def _items(requests: Raw) -> list[Raw]:

@@ -6,17 +6,26 @@ settled; an error in the middle must not carry the provider's own text. Everythi
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw, Struct
 
+from app.base.usage import Usage
+from app.wire import tiers
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, AnswerFacts, BrokenStream
 from app.wire.gemini import searches
+from app.wire.gemini.conversation_writer import usage_entry
 from app.wire.sse import Cutter, data_of
 
 _MAX_GARBAGE_EVENTS = 10
 _MAX_TAIL = MAX_MEDIA_EVENT_BYTES
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NULL, _NO_CALL = Raw(b"null"), Raw(b"")
+_TOO_LONG = "MAX_TOKENS"
+_REPEATED = ("modelVersion", "createTime", "responseId")
+
+_encode = msgspec.json.Encoder().encode
 
 
 class _Part(Struct, gc=False, rename="camel"):
@@ -29,6 +38,7 @@ class _Content(Struct, gc=False):
 
 
 class _Candidate(Struct, gc=False, rename="camel"):
+    index: int | None = None
     content: _Content | None = None
     finish_reason: str | None = None
     grounding_metadata: Raw = _NULL
@@ -57,12 +67,21 @@ class _Loose(Struct):
 
 _decode = msgspec.json.Decoder(_Response).decode
 _decode_loose = msgspec.json.Decoder(_Loose).decode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class StreamTap:
     """Follows one stream of events. `feed` gives what may go to the client now."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str = "") -> None:
+        """`model`: as the caller named it, for a stream that is cut before it has begun."""
+        self._model = model
+        self._seen = b""
+        """The data of the first event, for what all of them repeat."""
+        self._speaking: set[int] = set()
+        """Candidates that have said something, and those that have ended."""
+        self._ended: set[int] = set()
+        self._is_cut = False
         self._cutter = Cutter(MAX_MEDIA_EVENT_BYTES)
         self._garbage = 0
         self._web_searches = 0
@@ -85,15 +104,19 @@ class StreamTap:
         return searches.joined(self._report, self._web_searches) if _is_there(self._report) else None
 
     @property
+    def service_tier(self) -> str | None:
+        return tiers.tier_in_report(self._report)
+
+    @property
     def tail(self) -> bytes:
-        return bytes(self._tail)
+        return b"" if self._is_cut else bytes(self._tail)
 
     def feed(self, chunk: bytes) -> bytes:
         """
         Raises:
             BrokenStream: an event beyond all bounds, or too much that is not JSON.
         """
-        if self.error is not None:
+        if self.error is not None or self._is_cut:
             return b""
         events = self._cutter.feed(chunk)
         return self._pass(events) if events else b""
@@ -101,7 +124,36 @@ class StreamTap:
     def finish(self) -> bytes:
         """The stream has ended: what is left, if it is a whole event."""
         rest = self._cutter.finish()
-        return self._pass(rest) if rest and self.error is None else b""
+        return self._pass(rest) if rest and self.error is None and not self._is_cut else b""
+
+    def cut(self, usage: Usage | None) -> bytes:
+        """See `faces.Tap`."""
+        if self._is_cut:
+            return b""
+        said = bytes(self._tail)
+        unfinished = sorted(self._speaking - self._ended)
+        if not unfinished and not self.is_complete:
+            unfinished = [0]
+        if unfinished:
+            said += self._last_event(unfinished, usage)
+            self.finish_reason = _TOO_LONG
+        self._is_cut = self.is_complete = True
+        return said
+
+    def _last_event(self, unfinished: list[int], usage: Usage | None) -> bytes:
+        content = {"parts": [{"text": ""}], "role": "model"}
+        whole: dict[str, Any] = {
+            "candidates": [{"content": content, "finishReason": _TOO_LONG, "index": index} for index in unfinished],
+            "modelVersion": self._model,
+            "responseId": "",
+        }
+        fields = _fields_of(self._seen)
+        whole |= {name: fields[name] for name in _REPEATED if name in fields}
+        if usage is not None:
+            whole["usageMetadata"] = usage_entry(usage)
+        elif _is_there(self._report):
+            whole["usageMetadata"] = self._report
+        return b"data: " + _encode(whole) + b"\n\n"
 
     def _pass(self, events: bytes) -> bytes:
         """Look at each event of a piece that ends with one."""
@@ -124,7 +176,8 @@ class StreamTap:
         if _is_there(seen.error):
             self.error = seen.error.copy()
             return b""
-        self.has_begun = True
+        if not self.has_begun:
+            self.has_begun, self._seen = True, data
         self._read(seen)
         whole = event + b"\n\n"
         if not self.is_complete:
@@ -141,6 +194,9 @@ class StreamTap:
             if candidate.finish_reason is not None:
                 self.finish_reason = candidate.finish_reason
                 self.is_complete = True
+                self._ended.add(candidate.index or 0)
+            else:
+                self._speaking.add(candidate.index or 0)
             if _is_there(candidate.grounding_metadata):
                 found = searches.count(candidate.grounding_metadata, seen.model_version)
                 self._web_searches = max(self._web_searches, found)
@@ -161,6 +217,13 @@ class StreamTap:
         self._garbage += 1
         if self._garbage > _MAX_GARBAGE_EVENTS:
             raise BrokenStream("events that are not JSON")
+
+
+def _fields_of(data: bytes) -> dict[str, Raw]:
+    try:
+        return _decode_fields(data) if data else {}
+    except _NOT_JSON:
+        return {}
 
 
 def _is_there(raw: Raw) -> bool:
@@ -203,6 +266,7 @@ def read_facts(content: bytes) -> AnswerFacts:
         usage=usage,
         error=answer.error if bytes(answer.error) != b"null" else None,
         items=len(answer.embeddings or ()) or int(bytes(answer.embedding) != b"null"),
+        service_tier=tiers.tier_in_report(answer.usage_metadata),
     )
 
 

@@ -20,6 +20,7 @@ from multipart import (  # pyright: ignore[reportMissingTypeStubs]
 
 from app.base.errors import BadRequest, MediaTypeRefused
 from app.wire.endpoint import Endpoint
+from app.wire.openai import bounds
 from app.wire.request import (
     Deviation,
     Document,
@@ -78,7 +79,13 @@ def _media_type(content_type: str) -> tuple[str, dict[str, str]]:
     return str(kind), cast(dict[str, str], options)
 
 
-def write(request: Request, endpoint: Endpoint, upstream_model: str, deviations: tuple[Deviation, ...]) -> Outgoing:
+def write(
+    request: Request,
+    endpoint: Endpoint,
+    upstream_model: str,
+    deviations: tuple[Deviation, ...],
+    most_output: int | None = None,
+) -> Outgoing:
     """The same request for a provider: its own name of the model, usage asked for, its deviations applied."""
     if request.document is None:
         return _write_form(request, upstream_model)
@@ -88,6 +95,8 @@ def write(request: Request, endpoint: Endpoint, upstream_model: str, deviations:
         asked = options(document, "stream_options") or {}
         asked["include_usage"] = Raw(b"true")
         document["stream_options"] = Raw(_encode(asked))
+    if most_output is not None:
+        bounds.lower(document, endpoint, most_output)
     return Outgoing("application/json", write_document(document, deviations), headers=request.headers)
 
 

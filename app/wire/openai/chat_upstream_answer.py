@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Raw, Struct
 
-from app.wire import neutral
+from app.wire import neutral, tiers
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, BrokenStream, ErrorInside
 from app.wire.faces import Target
 from app.wire.neutral import (
@@ -81,6 +81,7 @@ class _Choice(Struct, gc=False):
 class _Chunk(Struct):
     id: str | None = None
     choices: list[_Choice] | None = None
+    service_tier: Any = None
     usage: Raw = _NULL
     error: Raw = _NULL
 
@@ -123,7 +124,8 @@ def read_answer(content: bytes, target: Target) -> Answer:
     if finish == "stop" and any(isinstance(part, ToolCall) for part in parts):
         # A call that was forced ends with `stop`.
         finish = "tool_calls"
-    return Answer(parts=parts, finish=finish, upstream_id=whole.id, usage=_present(whole.usage))
+    tier = tiers.tier_of(whole.service_tier)
+    return Answer(parts=parts, finish=finish, upstream_id=whole.id, usage=_present(whole.usage), service_tier=tier)
 
 
 def _parts(said: _Said, target: Target) -> tuple[Part, ...]:
@@ -241,6 +243,11 @@ class StreamReader:
         self._is_thinking = False
         self._has_thought_text = False
         self._finish: Finish | None = None
+        self._tier: Any = None
+
+    @property
+    def service_tier(self) -> str | None:
+        return tiers.tier_of(self._tier)
 
     def feed(self, chunk: bytes) -> list[Event]:
         events: list[Event] = []
@@ -272,6 +279,7 @@ class StreamReader:
             return
         self.has_begun = True
         self.upstream_id = self.upstream_id or chunk.id
+        self._tier = chunk.service_tier or self._tier
         # Cumulative where it comes more than once.
         self.usage = _present(chunk.usage) or self.usage
         for choice in chunk.choices or ():

@@ -7,12 +7,16 @@ goes through byte for byte.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from app.base.usage import Usage
+from app.wire import tiers
 from app.wire.answers import MAX_EVENT_BYTES, MAX_MEDIA_EVENT_BYTES, AnswerFacts, BrokenStream
+from app.wire.openai import cutting
 from app.wire.sse import Cutter, data_of
 
 _MAX_GARBAGE_EVENTS = 10
@@ -32,6 +36,7 @@ class _Delta(Struct, gc=False):
 
 
 class _Choice(Struct, gc=False):
+    index: int | None = None
     finish_reason: str | None = None
     delta: _Delta | None = None
     text: str | None = None
@@ -53,7 +58,12 @@ class _LooseEvent(Struct, gc=False):
     error: Any = None
 
 
+class _Tiered(Struct, gc=False):
+    service_tier: Any = None
+
+
 _decode_event = msgspec.json.Decoder(_Event).decode
+_decode_tier = msgspec.json.Decoder(_Tiered).decode
 _decode_loose = msgspec.json.Decoder(_LooseEvent).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -61,12 +71,35 @@ _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 class StreamTap:
     """Follows one SSE stream. `feed` gives what may go to the client now; `tail` is what waits for the settlement."""
 
-    def __init__(self, *, wants_usage: bool, asks_usage: bool, carries_media: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        wants_usage: bool,
+        asks_usage: bool,
+        carries_media: bool = False,
+        chunks: str = cutting.CHAT,
+        model: str = "",
+    ) -> None:
+        """
+        Args:
+            chunks: What a chunk calls itself; empty where the stream has none (pictures, sound).
+            model: As the caller named it, for a stream that is cut before it has begun.
+        """
+        self._chunks = chunks
+        self._model = model
+        self._seen = b""
+        """The data of an event, for what all of them repeat."""
+        self._choices = {0}
+        self._finished: set[int] = set()
+        self._is_over = False
+        """Whether nothing goes out any more: an error came, or the hub has cut the stream."""
+        self._is_cut = False
         self._withholds_usage = asks_usage and not wants_usage
         self._asks_usage = asks_usage
         self._cutter = Cutter(MAX_MEDIA_EVENT_BYTES if carries_media else MAX_EVENT_BYTES)
         self._garbage = 0
         self._usage_event = b""
+        self._tier: Any = None
         self.upstream_id: str | None = None
         self.usage: Raw | None = None
         self.error: Raw | None = None
@@ -84,7 +117,17 @@ class StreamTap:
     @property
     def tail(self) -> bytes:
         """The last events, which wait for the settlement: the usage, where the client asked for it, and the end."""
-        return self._usage_event + (b"data: [DONE]\n\n" if self.is_done else b"")
+        if self._is_cut:
+            return b""
+        return self._usage_event + (cutting.DONE if self.is_done else b"")
+
+    @property
+    def service_tier(self) -> str | None:
+        """As the event with the usage says it, else as the first one does."""
+        if self._tier is None and b'"service_tier"' in self._seen:
+            with contextlib.suppress(*_NOT_JSON):
+                self._tier = _decode_tier(self._seen).service_tier
+        return tiers.tier_of(self._tier)
 
     def feed(self, chunk: bytes) -> bytes:
         """Raises `BrokenStream` for an event beyond all bounds or too much that is not JSON."""
@@ -94,7 +137,7 @@ class StreamTap:
             # The usual piece: one event on one line.
             data = chunk[6:-2] if chunk.startswith(b"data: ") else data_of(chunk[:-2])
             return chunk if self._look(chunk, data) else b""
-        if self.error is not None:
+        if self._is_over:
             return b""
         events = cutter.feed(chunk)
         return self._pass(events) if events else b""
@@ -102,7 +145,24 @@ class StreamTap:
     def finish(self) -> bytes:
         """The stream has ended: what is left, if it is a whole event."""
         rest = self._cutter.finish()
-        return self._pass(rest) if rest and self.error is None else b""
+        return self._pass(rest) if rest and not self._is_over else b""
+
+    def cut(self, usage: Usage | None) -> bytes:
+        """See `faces.Tap`. Streams of pictures and of sound have no word for it and no marker of their end: they just
+        end, and `finish_reason` stays None."""
+        if self._is_cut:
+            return b""
+        said = self.tail
+        if self._chunks:
+            ending = cutting.Ending(self._seen, self._chunks, self._model)
+            unfinished = sorted(self._choices - self._finished)
+            said = ending.finishes(unfinished)
+            if self._asks_usage and not self._withholds_usage:
+                said += self._usage_event or ending.usage(usage)
+            said += cutting.DONE
+            self.finish_reason = cutting.LENGTH if unfinished else self.finish_reason
+        self._is_over = self._is_cut = self.is_complete = True
+        return said
 
     def _pass(self, events: bytes) -> bytes:
         """Look at each event of a piece that ends with one."""
@@ -110,7 +170,7 @@ class StreamTap:
 
     def _look(self, event: bytes, data: bytes | None) -> bool:
         """Read one event; whether it goes to the client now."""
-        if self.error is not None or data == b"":
+        if self._is_over or data == b"":
             # An event with empty data is nothing that a client could read as JSON.
             return False
         if data is None:
@@ -131,6 +191,7 @@ class StreamTap:
         self.has_begun = True
         if self.upstream_id is None:
             self.upstream_id = seen.id
+            self._seen = data
         choices = seen.choices
         if choices is UNSET or choices is None:
             if seen.type is not None and seen.type.endswith((".completed", ".done")):
@@ -140,6 +201,9 @@ class StreamTap:
                 if choice.finish_reason is not None:
                     self.finish_reason = choice.finish_reason
                     self.is_complete = True
+                    self._finished.add(choice.index or 0)
+                if choice.index:
+                    self._choices.add(choice.index)
                 delta = choice.delta
                 if delta is not None:
                     if delta.content is not None:
@@ -167,12 +231,16 @@ class StreamTap:
 
     def _stop_at_error(self, data: bytes) -> bool:
         self.error = _decode_fields(data)["error"].copy()
+        self._is_over = True
         return False
 
     def _read_usage(self, event: bytes, data: bytes, *, has_choices: bool) -> bool:
         """Counts are cumulative where they come more than once: the last report is the one that counts."""
+        fields = _decode_fields(data)
         # Raw points into the whole event; a copy keeps only the report.
-        self.usage = _decode_fields(data)["usage"].copy()
+        self.usage = fields["usage"].copy()
+        if "service_tier" in fields:
+            self._tier = _decode_tier(data).service_tier
         if has_choices or not self._asks_usage:
             return True
         if not self._withholds_usage:
@@ -197,6 +265,7 @@ class _Answer(Struct):
     usage: Raw = Raw(b"null")
     error: Raw = Raw(b"null")
     duration: float | None = None
+    service_tier: Any = None
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
@@ -217,6 +286,7 @@ def read_answer(content: bytes) -> AnswerFacts:
         error=_present(answer.error) if not answer.choices and not answer.data else None,
         items=len(answer.data) if answer.data is not None else 0,
         seconds=answer.duration,
+        service_tier=tiers.tier_of(answer.service_tier),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Raw, Struct
 
-from app.wire import neutral
+from app.wire import neutral, tiers
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, BrokenStream, ErrorInside
 from app.wire.faces import Target
 from app.wire.neutral import (
@@ -98,7 +98,11 @@ def read_answer(content: bytes, target: Target) -> Answer:
     parts = [part for n, item in enumerate(items) for part in _parts(item, n, target)]
     has_calls = any(isinstance(part, ToolCall) for part in parts)
     return Answer(
-        parts=tuple(parts), finish=_finish(whole, has_calls=has_calls), upstream_id=whole.id, usage=whole.report
+        parts=tuple(parts),
+        finish=_finish(whole, has_calls=has_calls),
+        upstream_id=whole.id,
+        usage=whole.report,
+        service_tier=tiers.tier_of(whole.service_tier),
     )
 
 
@@ -162,6 +166,7 @@ class StreamReader:
     def __init__(self, target: Target) -> None:
         self.upstream_id: str | None = None
         self.usage: Raw | None = None
+        self.service_tier: str | None = None
         self.error: Raw | None = None
         self.has_begun = False
         self.is_complete = False
@@ -238,6 +243,7 @@ class StreamReader:
         if event.type in BEFORE:
             return
         self.usage = whole.report
+        self.service_tier = tiers.tier_of(whole.service_tier)
         if event.type == "response.failed":
             self.error = whole.failure or Raw(b'{"message":"The response failed."}')
             return

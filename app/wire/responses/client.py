@@ -14,7 +14,7 @@ from app.base.errors import AppError, BadRequest
 from app.wire import openai_errors
 from app.wire.endpoint import Endpoint
 from app.wire.request import Incoming, Request, check_required, flag, model_name, read_document
-from app.wire.responses import reading, writing
+from app.wire.responses import bounds, reading, writing
 
 _encode = msgspec.json.Encoder().encode
 
@@ -22,6 +22,7 @@ error_body = openai_errors.error_body
 read_conversation = reading.read_conversation
 write_answer = writing.write_answer
 stream_writer = writing.stream_writer
+most_output = bounds.most_output
 
 _NOT_SUPPORTED: Mapping[str, str] = {
     "background": "Responses in the background are not supported; send it without, and stream the answer.",

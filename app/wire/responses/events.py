@@ -31,6 +31,7 @@ class Whole(Struct):
     output: list[Raw] | None = None
     usage: Raw = NULL
     tool_usage: Raw = NULL
+    service_tier: Any = None
 
     @property
     def report(self) -> Raw | None:

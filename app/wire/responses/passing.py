@@ -14,9 +14,10 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from app.wire.endpoint import Endpoint
+from app.wire.neutral import Reply
 from app.wire.notes import Notes
 from app.wire.request import Deviation, Document, Outgoing, Request, raw_of, write_document
-from app.wire.responses import tap
+from app.wire.responses import bounds, tap
 from app.wire.responses.items import REDACTED
 from app.wire.responses.tap import StreamTap
 
@@ -31,15 +32,24 @@ _OUR_ID = re.compile(r"rs_[0-9a-f]{32}_\d+")
 
 read_facts = tap.read_facts
 characters_of = tap.characters_of
+most_output = bounds.most_output
 
 
-def write(request: Request, endpoint: Endpoint, upstream_model: str, deviations: tuple[Deviation, ...]) -> Outgoing:
+def write(
+    request: Request,
+    endpoint: Endpoint,
+    upstream_model: str,
+    deviations: tuple[Deviation, ...],
+    most_output: int | None = None,
+) -> Outgoing:
     """The same request for a provider: its own name of the model, nothing to be stored, its deviations applied."""
     document: Document = dict(request.document or {})
     document["model"] = raw_of(upstream_model)
     document["store"] = Raw(b"false")
     document.pop("previous_response_id", None)
     include(document, upstream_model)
+    if most_output is not None:
+        bounds.lower(document, most_output)
     return Outgoing("application/json", write_document(document, deviations))
 
 
@@ -76,7 +86,8 @@ def for_provider(request: Request, origin: str, notes: Notes) -> Request:
 
 def follow(request: Request, endpoint: Endpoint) -> StreamTap:
     """A tap for a stream that answers `request`."""
-    return StreamTap()
+    asked = request.document or {}
+    return StreamTap(Reply(id="", model=request.model, created=0, wants_usage=True, asked=asked))
 
 
 def _own(entry: Any, origin: str) -> Any:

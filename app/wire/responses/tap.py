@@ -10,7 +10,11 @@ import contextlib
 import msgspec
 from msgspec import Raw, Struct
 
+from app.base.usage import Usage
+from app.wire import tiers
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, AnswerFacts, BrokenStream
+from app.wire.neutral import Reply
+from app.wire.responses import cutting
 from app.wire.responses.events import BEFORE, LAST, NOT_JSON, NULL, Whole, decode_whole, error_of
 from app.wire.sse import Cutter, data_of
 
@@ -20,6 +24,7 @@ _MAX_GARBAGE_EVENTS = 10
 class _Event(Struct, gc=False):
     type: str | None = None
     delta: str | None = None
+    output_index: int | None = None
     response: Raw = NULL
 
 
@@ -32,9 +37,18 @@ class _LooseEvent(Struct, gc=False):
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_loose = msgspec.json.Decoder(_LooseEvent).decode
 
+_UNKNOWN = Reply(id="", model="", created=0, wants_usage=True)
+
 
 class StreamTap:
-    def __init__(self) -> None:
+    def __init__(self, asked: Reply = _UNKNOWN) -> None:
+        """`asked`: for a stream that is cut before it has begun."""
+        self._asked = asked
+        self._unfinished = cutting.Unfinished()
+        self._passed = b""
+        """The data of the last event that went out."""
+        self._is_cut = False
+        self.service_tier: str | None = None
         self.upstream_id: str | None = None
         self.usage: Raw | None = None
         self.error: Raw | None = None
@@ -57,7 +71,7 @@ class StreamTap:
         Raises:
             BrokenStream: an event beyond all bounds, or too much that is not JSON.
         """
-        if self.error is not None:
+        if self.error is not None or self._is_cut:
             return b""
         events = self._cutter.feed(chunk)
         return self._pass(events) if events else b""
@@ -65,7 +79,18 @@ class StreamTap:
     def finish(self) -> bytes:
         """The stream has ended: what is left, if it is a whole event."""
         rest = self._cutter.finish()
-        return self._pass(rest) if rest and self.error is None else b""
+        return self._pass(rest) if rest and self.error is None and not self._is_cut else b""
+
+    def cut(self, usage: Usage | None) -> bytes:
+        """See `faces.Tap`. `response` is the incomplete one then."""
+        if self._is_cut:
+            return b""
+        said, self.tail = self.tail, b""
+        if not self.is_complete:
+            said, self.response = self._unfinished.cut(self._passed, self._asked, usage)
+            self.finish_reason = cutting.TOO_LONG
+        self._is_cut = self.is_complete = True
+        return said
 
     def _pass(self, events: bytes) -> bytes:
         return b"".join([event + b"\n\n" for event in events[:-2].split(b"\n\n") if self._look(event)])
@@ -88,10 +113,14 @@ class StreamTap:
         try:
             seen = _decode_event(data)
         except msgspec.ValidationError:
-            return self._look_loosely(data)
+            is_passed = self._look_loosely(data)
         except NOT_JSON:
             return self._refuse_garbage()
-        return self._read(event, data, seen)
+        else:
+            is_passed = self._read(event, data, seen)
+        if is_passed:
+            self._passed = data
+        return is_passed
 
     def _read(self, event: bytes, data: bytes, seen: _Event) -> bool:
         if seen.type == "error" or seen.type is None:
@@ -99,14 +128,18 @@ class StreamTap:
         if seen.delta is not None:
             self.has_begun = True
             self.characters += len(seen.delta)
+            self._unfinished.say(seen.output_index, seen.delta)
             return True
         if seen.type not in BEFORE and seen.type not in LAST:
             self.has_begun = True
+            self._unfinished.follow(data)
             return True
         whole = _whole(seen.response)
         self.upstream_id = self.upstream_id or whole.id
         if seen.type in BEFORE:
+            self._unfinished.begin(data)
             return True
+        self.service_tier = tiers.tier_of(whole.service_tier)
         self.usage = whole.report
         self.finish_reason = whole.finish
         if seen.type == "response.failed":
@@ -163,7 +196,13 @@ def read_facts(content: bytes) -> AnswerFacts:
         return AnswerFacts()
     except NOT_JSON:
         return AnswerFacts(is_json=False)
-    return AnswerFacts(upstream_id=whole.id, finish_reason=whole.finish, usage=whole.report, error=whole.failure)
+    return AnswerFacts(
+        upstream_id=whole.id,
+        finish_reason=whole.finish,
+        usage=whole.report,
+        error=whole.failure,
+        service_tier=tiers.tier_of(whole.service_tier),
+    )
 
 
 class _Said(Struct):

@@ -75,7 +75,7 @@ async def test_a_foreign_id_finds_nothing(session: AsyncSession):
         api_keys.revoke(session, other.id, key.id),
         api_keys.remove(session, other.id, key.id),
         api_keys.replace_secret(session, PEPPER, other.id, key.id, GIVEN),
-        api_keys.change(session, other.id, key.id, models=["*"], expires_at=None, is_strict=True),
+        api_keys.change(session, other.id, key.id, models=["*"], expires_at=None, is_strict=True, user_id=None),
         api_keys.create(session, PEPPER, team_id="nobody", name="ci", models=["*"]),
     ):
         with pytest.raises(NotFound):
@@ -124,7 +124,7 @@ async def test_what_a_key_may_do_can_change(session: AsyncSession):
     key, _ = await api_keys.create(session, PEPPER, team_id=team.id, name="ci", models=["*"])
     end = datetime(2099, 1, 1, tzinfo=UTC)
 
-    await api_keys.change(session, team.id, key.id, models=["openai/*"], expires_at=end, is_strict=True)
+    await api_keys.change(session, team.id, key.id, models=["openai/*"], expires_at=end, is_strict=True, user_id=None)
 
     await session.refresh(key)
     assert (key.models, key.expires_at, key.is_strict) == (["openai/*"], end, True)

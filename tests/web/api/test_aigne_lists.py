@@ -154,15 +154,29 @@ async def test_credits_that_were_granted_are_told_in_both_units(
             team = await teams.get_by_name(session, "acme")
             for amount in (1_500_000_000, 500_000_000):
                 await grants.grant(session, team_id=team.id, amount_nano=amount, source="test", reason="a gift")
+            await grants.deduct(session, team_id=team.id, amount_nano=1_600_000_000, reason="too much", actor="test")
 
         info = await got(hub, "/api/user/info")
         balance = await got(hub, "/api/user/credit/balance")
-        page = await got(hub, "/api/user/credit/grants?pageSize=1")
+        page = await got(hub, "/api/user/credit/grants")
+        second = await got(hub, "/api/user/credit/grants?pageSize=1&page=2")
+        moves = await got(hub, "/api/user/credit/transactions?pageSize=2")
+        quota = await got(hub, "/api/usage/quota")
 
     assert info["enableCredit"] is True
-    assert info["creditBalance"] == {"balance": "2", "total": "2", "grantCount": 2, "pendingCredit": "0"}
-    assert (balance["balance"], balance["currency"]["decimal"]) == ("20000000000", 10)
-    assert (page["count"], [grant["amount"] for grant in page["list"]]) == (2, ["5000000000"])
+    assert info["creditBalance"] == {"balance": "0.4", "total": "2", "grantCount": 2, "pendingCredit": "0"}
+    assert (balance["balance"], balance["total"], balance["currency"]["decimal"]) == ("4000000000", "20000000000", 10)
+    assert [(row["amount"], row["remaining_amount"], row["status"], row["category"]) for row in page["list"]] == [
+        ("5000000000", "4000000000", "granted", "promotional"),
+        ("15000000000", "0", "depleted", "promotional"),
+    ]
+    assert (second["count"], second["list"]) == (2, page["list"][1:])
+    assert (moves["count"], [(row["type"], row["credit_amount"]) for row in moves["list"]]) == (
+        3,
+        [("deduct", "16000000000"), ("grant", "-5000000000")],
+    )
+    assert (quota["total"], quota["remaining"], quota["used"]) == ("2", "0.4", "1.6")
+    assert quota["estimatedDaysRemaining"] == 999, "nothing was spent on calls"
 
 
 async def test_calls_are_listed_newest_first_and_only_those_of_the_team(hub: RunningHub) -> None:

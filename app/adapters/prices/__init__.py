@@ -1,0 +1,1 @@
+"""Where newer price bundles come from."""

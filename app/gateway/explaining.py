@@ -1,0 +1,335 @@
+"""Would this key's call of that model pass? Everything that bears on it, said at once.
+
+The same rules as at a call's admission, asked of the same snapshot; but a call stops at the first that refuses, and
+here all of them are gone through. What the request itself could be refused for is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from app.base import clock
+from app.base.db import AsyncSession
+from app.base.errors import AppError, Conflict, NotFound
+from app.domain.billing import balances, budget_words
+from app.domain.catalog import cards, credentials, deployments, providers
+from app.domain.catalog.models import Credential
+from app.domain.catalog.serving import CallableModel
+from app.domain.identity import api_keys, callers, teams, users
+from app.domain.identity.callers import Caller
+from app.domain.identity.models import ApiKey
+from app.gateway import admission, budgeting
+from app.gateway.budgeting import Standing
+from app.gateway.health import Health
+from app.gateway.snapshot import Snapshot
+from app.wire.openai.endpoints import ENDPOINTS
+
+_LONGEST_SHOWN = 30
+"""What is longer may be a whole key, which no message repeats."""
+
+
+class KeyFacts(Struct, frozen=True, kw_only=True):
+    team: str
+    name: str
+    prefix: str
+    user: str | None
+    state: str
+    """`active`, `expired` or `revoked`."""
+    expires_at: datetime | None
+    models: list[str]
+    is_strict: bool
+
+
+class ModelFacts(Struct, frozen=True, kw_only=True):
+    name: str
+    type: str
+    aliases: Sequence[str]
+
+
+class CredentialFacts(Struct, frozen=True, kw_only=True):
+    label: str
+    state: str
+    """`ready`, or what is wrong with it."""
+    is_usable: bool
+
+
+class LineFacts(Struct, frozen=True, kw_only=True):
+    """A line of a price card, for this team. Amounts in nano per `per_units`; None: unknown."""
+
+    meter: str
+    per_units: int
+    cost_nano: int | None
+    price_nano: int | None
+    condition: str
+    """JSON; empty where it always applies."""
+
+
+class PriceFacts(Struct, frozen=True, kw_only=True):
+    """The price card of a deployment."""
+
+    is_whole: bool
+    """Whether whatever a call may use has a price."""
+    lines: list[LineFacts]
+
+
+class RouteFacts(Struct, frozen=True, kw_only=True):
+    provider: str
+    upstream_model: str
+    priority: int
+    weight: int
+    is_enabled: bool
+    credentials: list[CredentialFacts]
+    price: PriceFacts
+
+    @property
+    def takes_calls(self) -> bool:
+        return self.is_enabled and any(one.is_usable for one in self.credentials)
+
+
+class BudgetFacts(Struct, frozen=True, kw_only=True):
+    of: str
+    standing: Standing
+
+
+class AccountFacts(Struct, frozen=True, kw_only=True):
+    """nano-credits of the key's team."""
+
+    free_nano: int
+    """What a call can be let in with."""
+    held_nano: int
+    credit_line_nano: int
+    is_frozen: bool
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    refusals: list[str]
+    """Why the call would not pass, in the words that a caller or an admin gets; empty when it would."""
+    billing: str
+    key: KeyFacts
+    model: ModelFacts | None
+    """None where there is no such model."""
+    routes: list[RouteFacts]
+    budgets: list[BudgetFacts]
+    account: AccountFacts | None
+    """None where the balance plays no part."""
+
+    @property
+    def passes(self) -> bool:
+        return not self.refusals
+
+
+async def find_key(session: AsyncSession, text: str) -> ApiKey:
+    """The key that a person means by `team/key`, or by its first characters.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: several begin so.
+    """
+    named = await teams.named_in(session, text)
+    if named is not None:
+        key = await api_keys.find_by_name(session, named[0].id, named[1])
+        if key is not None:
+            return key
+    found = await api_keys.of_prefix(session, text)
+    if len(found) > 1:
+        raise Conflict(f"{len(found)} keys begin with {text}. Write TEAM/KEY.", param="key")
+    if not found:
+        shown = text if len(text) <= _LONGEST_SHOWN else api_keys.prefix(text)
+        raise NotFound(f"There is no key {shown}. List them with: hub key list")
+    return found[0]
+
+
+async def explain(
+    session: AsyncSession,
+    snapshot: Snapshot,
+    key: ApiKey,
+    model_name: str,
+    *,
+    project: str | None = None,
+    health: Health | None = None,
+) -> Explanation:
+    """What a call of that model with this key would meet now. `health` is that of the process that would carry it."""
+    moment, now_us = clock.now(), clock.now_us()
+    caller = await callers.of_key(session, key.id)
+    refusals: list[str] = []
+    if key.revoked_at is not None:
+        refusals.append(f"The API key {key.name} was revoked.")
+    try:
+        admission.check_caller(caller, moment)
+    except AppError as refusal:
+        refusals.append(refusal.sentence)
+    model = _model(refusals, snapshot, caller, model_name)
+    routes = [] if model is None else await _routes(session, snapshot, caller, model, health)
+    budget_facts = [] if model is None else await _budgets(session, snapshot, caller, model, project, now_us)
+    account = await _account(session, snapshot, caller.team_id)
+    if model is not None:
+        refusals += _of_routes(snapshot, model, routes)
+    refusals += [
+        budget_words.exceeded(one.standing.rule, now_us, team_name=caller.team_name, key_name=caller.key_name).sentence
+        for one in budget_facts
+        if one.standing.blocks
+    ]
+    refusals += _of_account(caller, account)
+    return Explanation(
+        refusals=refusals,
+        billing=snapshot.billing,
+        key=await _key_facts(session, key, caller, moment),
+        model=None if model is None else ModelFacts(name=model.name, type=model.type, aliases=model.aliases),
+        routes=routes,
+        budgets=budget_facts,
+        account=account,
+    )
+
+
+def _model(refusals: list[str], snapshot: Snapshot, caller: Caller, name: str) -> CallableModel | None:
+    """The model; also one that the key may not call, for the rest of it may be asked about all the same."""
+    try:
+        return admission.find_model(snapshot, caller, name)
+    except AppError as refusal:
+        refusals.append(refusal.sentence)
+        return snapshot.models.get(name) or snapshot.models.get(name.removeprefix(admission.HUB_PREFIX))
+
+
+async def _key_facts(session: AsyncSession, key: ApiKey, caller: Caller, moment: datetime) -> KeyFacts:
+    people = await users.addresses(session, () if key.user_id is None else (key.user_id,))
+    is_expired = key.expires_at is not None and key.expires_at <= moment
+    return KeyFacts(
+        team=caller.team_name,
+        name=key.name,
+        prefix=key.prefix,
+        user=people.get(key.user_id or ""),
+        state="revoked" if key.revoked_at is not None else "expired" if is_expired else "active",
+        expires_at=key.expires_at,
+        models=list(key.models),
+        is_strict=key.is_strict,
+    )
+
+
+async def _routes(
+    session: AsyncSession, snapshot: Snapshot, caller: Caller, model: CallableModel, health: Health | None
+) -> list[RouteFacts]:
+    """In the order in which they are tried; those of switched-off providers too, which no snapshot has."""
+    row = await deployments.find_model(session, model.name)
+    if row is None:
+        # The built-in demo stands in no table.
+        return [
+            RouteFacts(
+                provider=route.source.name,
+                upstream_model=route.upstream_model,
+                priority=route.priority,
+                weight=route.weight,
+                is_enabled=True,
+                credentials=[
+                    CredentialFacts(label=one.label, state="ready", is_usable=True) for one in route.source.credentials
+                ],
+                price=_prices(snapshot, caller, model, route.id),
+            )
+            for route in model.routes
+        ]
+    by_id = {provider.id: provider for provider in await providers.listed(session)}
+    sources = {route.source.id: route.source for route in model.routes}
+    own: dict[str, list[Credential]] = {}
+    for credential in await credentials.listed(session):
+        own.setdefault(credential.provider_id, []).append(credential)
+    found: list[RouteFacts] = []
+    for route in await deployments.listed(session, row.id):
+        known = [_credential(one, snapshot, health, route.upstream_model) for one in own.get(route.provider_id, ())]
+        source = sources.get(route.provider_id)
+        if not known and source is not None:
+            known = [CredentialFacts(label=one.label, state="ready", is_usable=True) for one in source.credentials]
+        found.append(
+            RouteFacts(
+                provider=by_id[route.provider_id].name,
+                upstream_model=route.upstream_model,
+                priority=route.priority,
+                weight=route.weight,
+                is_enabled=source is not None,
+                credentials=known,
+                price=_prices(snapshot, caller, model, route.id),
+            )
+        )
+    return sorted(found, key=lambda one: (one.priority, -one.weight))
+
+
+def _credential(row: Credential, snapshot: Snapshot, health: Health | None, upstream_model: str) -> CredentialFacts:
+    rests = 0.0 if health is None else health.rests_for(row.id, upstream_model)
+    if row.disabled_at is not None:
+        state = f"disabled: {row.disabled_reason or 'an admin switched it off'}"
+    elif row.id in snapshot.unusable_credentials:
+        state = "sealed with another master key"
+    elif rests > 0:
+        state = f"rests for {int(rests) + 1} s"
+    else:
+        state = "ready"
+    return CredentialFacts(label=row.label, state=state, is_usable=state == "ready")
+
+
+def _prices(snapshot: Snapshot, caller: Caller, model: CallableModel, deployment_id: str) -> PriceFacts:
+    card = snapshot.prices.card(deployment_id, caller.markup_basis_points)
+    if card is None:
+        return PriceFacts(is_whole=False, lines=[])
+    # The endpoint that is made for this type of model, not the conversation that some of them can be had in as well.
+    meters = min(
+        (endpoint for endpoint in ENDPOINTS if model.type in endpoint.model_types),
+        key=lambda endpoint: len(endpoint.model_types),
+    ).meters
+    return PriceFacts(
+        is_whole=cards.is_priced(card, meters),
+        lines=[
+            LineFacts(
+                meter=line.meter,
+                per_units=line.per_units,
+                cost_nano=line.cost_nano,
+                price_nano=line.price_nano,
+                condition="" if line.condition.is_empty else line.condition.key,
+            )
+            for line in card.lines
+        ],
+    )
+
+
+async def _budgets(
+    session: AsyncSession, snapshot: Snapshot, caller: Caller, model: CallableModel, project: str | None, now_us: int
+) -> list[BudgetFacts]:
+    rules = snapshot.budgets.of(caller.team_id, caller.key_id, caller.user_id, project, model.name)
+    names = await budgeting.names(session, rules)
+    return [
+        BudgetFacts(of=f"{one.rule.scope} {names.get(one.rule.id, '')}".rstrip(), standing=one)
+        for one in await budgeting.standings(session, rules, now_us)
+    ]
+
+
+async def _account(session: AsyncSession, snapshot: Snapshot, team_id: str) -> AccountFacts | None:
+    if snapshot.billing != "credits":
+        return None
+    balance = await balances.of_team(session, team_id)
+    return AccountFacts(
+        free_nano=balance.free_nano,
+        held_nano=balance.held_nano,
+        credit_line_nano=balance.credit_line_nano,
+        is_frozen=balance.is_frozen,
+    )
+
+
+def _of_routes(snapshot: Snapshot, model: CallableModel, routes: Sequence[RouteFacts]) -> list[str]:
+    if not routes:
+        return [f"{model.name} has no route."]
+    able = [route for route in routes if route.takes_calls]
+    if not able:
+        return [f"No route of {model.name} has an enabled provider with a credential that can be used."]
+    if snapshot.billing == "credits" and not any(route.price.is_whole for route in able):
+        return [f"{model.name} has no price, and what has no price cannot be called where credits are charged."]
+    return []
+
+
+def _of_account(caller: Caller, account: AccountFacts | None) -> list[str]:
+    if account is None:
+        return []
+    if account.is_frozen:
+        return [f"The account of team {caller.team_name} is frozen."]
+    if account.free_nano <= 0:
+        return [f"Team {caller.team_name} has no credits left."]
+    return []

@@ -1,0 +1,5 @@
+"""`python -m bench.prices`."""
+
+from bench.prices.cli import main
+
+main()
