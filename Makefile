@@ -59,6 +59,22 @@ bench: $(DEV) ## Measure speed and memory
 prices: $(DEV) ## Make the shipped price bundle, see bench/README.md
 	@$(BIN)/python -m bench.prices $(ARGS)
 
+PROOF_FIGURES ?= $(CURDIR)/figures.md
+
+# The long form of what `make test` proves in short: the same tests with more of everything, and what they counted.
+.PHONY: prove
+prove: export LEDGER_OPERATIONS ?= 40000
+prove: export LEDGER_SEEDS ?= 8
+prove: export LEDGER_EXAMPLES ?= 500
+prove: export LEDGER_KILLS ?= 50
+prove: export LEDGER_RACES ?= 20
+prove: export ROUNDING_CALLS ?= 1000000
+prove: export PROOF_FIGURES := $(PROOF_FIGURES)
+prove: $(DEV) ## Prove at length what the books promise; the figures go to figures.md
+	@rm -f $(PROOF_FIGURES)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m prove $(ARGS)
+	@cat $(PROOF_FIGURES)
+
 # Without UPGRADE=1 a version that still fits stays. base and build take theirs from dev, so one venv can hold all three.
 .PHONY: pins
 pins: $(DEV) ## Write requirements/*.txt again (UPGRADE=1 for newer versions)

@@ -104,8 +104,8 @@ async def _running(opened: House) -> AsyncGenerator[Gateway, None]:
     fetcher = Fetcher(allows_private=settings.fetch_private_addresses)
     snapshots = SnapshotKeeper(db, vault, reload_ring=lambda: vault.reload(load_ring(settings)))
     await writer.start()
+    orphans = await recovery.end_orphans(db, settings.data_dir)
     async with db.writing() as session:
-        orphans = await recovery.end_orphans(session, settings.data_dir)
         await presence.announce(session)
     if orphans:
         _log.warning("calls.interrupted", count=orphans, reason="the process that carried them is gone")

@@ -1,14 +1,21 @@
 """The cases: what is done to each subject, and the rows that come of it."""
 
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
 
 from bench import client, payloads, process
+from bench.ledger import LedgerResult
 from bench.orders import Latency, LatencyResult, Load, LoadResult, Streams
 from bench.report import Row
 from bench.stage import Stage, Subject, bearer, call_once
 
+_ROOT = Path(__file__).resolve().parent.parent
 _SETTLE_SECONDS = 0.3
 """Between the last answer and reading the CPU: records that are still being written belong to the calls."""
 _IDLE_RAMP_SECONDS = 2.0
@@ -135,6 +142,31 @@ def cold(stage: Stage) -> list[Row]:
     return [Row(case="cold", subject="hub", calls=len(seconds), errors=0, rss_mb=rss_mb, cold_start_seconds=median)]
 
 
+def ledger(stage: Stage) -> list[Row]:
+    """Holds and settlements through the writer alone: all on one account, and spread over many."""
+    if "hub" not in stage.names:
+        return []
+    scale = stage.scale
+    rows: list[Row] = []
+    for case, wallets in (("hot", 1), ("spread", scale.ledger_wallets)):
+        results = [_ledger_result(stage, wallets) for _ in range(scale.rounds)]
+        rows.append(
+            Row(
+                case=case,
+                subject="hub",
+                calls=sum(result.calls for result in results),
+                errors=0,
+                calls_per_second=statistics.median(result.calls / result.seconds for result in results),
+                cpu_us_per_call=statistics.median(result.cpu_us_per_call for result in results),
+                hold_p50_ms=statistics.median(result.take_p50_ms for result in results),
+                hold_p99_ms=statistics.median(result.take_p99_ms for result in results),
+                load_p50_ms=statistics.median(result.settle_p50_ms for result in results),
+                load_p99_ms=statistics.median(result.settle_p99_ms for result in results),
+            )
+        )
+    return rows
+
+
 CASES: dict[str, Callable[[Stage], list[Row]]] = {
     "chat": chat,
     "stream": stream,
@@ -143,6 +175,7 @@ CASES: dict[str, Callable[[Stage], list[Row]]] = {
     "idle": idle,
     "soak": soak,
     "cold": cold,
+    "ledger": ledger,
 }
 
 
@@ -193,6 +226,16 @@ def _compare(stage: Stage, case: str, body: bytes) -> list[Row]:
         )
         for subject in subjects
     ]
+
+
+def _ledger_result(stage: Stage, wallets: int) -> LedgerResult:
+    scale = stage.scale
+    amount = ["--wallets", wallets, "--callers", scale.ledger_callers, "--seconds", scale.load_seconds]
+    argv = [sys.executable, "-m", "bench.ledger", *map(str, amount)]
+    done = subprocess.run(argv, env=stage.migrated(), cwd=_ROOT, capture_output=True, check=False)
+    if done.returncode:
+        raise process.NotStarted(f"the ledger ended with code {done.returncode}:\n{done.stderr.decode()[-2000:]}")
+    return msgspec.json.decode(done.stdout, type=LedgerResult)
 
 
 def _idle_row(stage: Stage, subject: Subject) -> Row:

@@ -27,17 +27,26 @@ class Hub:
             "BENCH_HUB_KEY": self.key,
         } | ({"DATABASE_URL": database_url} if database_url else {})
 
+    def migrate(self) -> dict[str, str]:
+        """Make the tables; gives the environment in which a program finds them.
+
+        Raises:
+            NotStarted: `hub migrate` failed.
+        """
+        (self.folder / "data").mkdir()
+        process.finish([program(), "migrate"], self.folder / "migrate.log", env=self._env)
+        return self._env
+
     def prepare(self) -> None:
         """Make the tables and the catalog.
 
         Raises:
             NotStarted: `hub migrate` or `hub apply` failed.
         """
-        (self.folder / "data").mkdir()
+        self.migrate()
         path = self.folder / "hub.yaml"
         # Every JSON document is a YAML document.
         path.write_text(json.dumps(_catalog(self._upstream_port), indent=2))
-        process.finish([program(), "migrate"], self.folder / "migrate.log", env=self._env)
         process.finish([program(), "apply", str(path)], self.folder / "apply.log", env=self._env)
 
     @contextlib.contextmanager

@@ -27,6 +27,9 @@ class Row(Struct, frozen=True, kw_only=True):
     load_p50_ms: float | None = None
     """At the many connections of the load, where calls wait for each other."""
     load_p99_ms: float | None = None
+    hold_p50_ms: float | None = None
+    """In a case of the ledger, where `load_` is the settlement."""
+    hold_p99_ms: float | None = None
     times_passed: float | None = None
     """Against the same stream passed on untranslated, in the same run."""
     rss_mb: float | None = None
@@ -66,6 +69,10 @@ _TARGETS = [
     _Target("across", "CPU against passing on", "times_passed", 3, "×"),
     _Target("soak", "memory at the end", "rss_mb", 130, "MB"),
     _Target("soak", "growth of memory", "rss_growth_percent", 5, "%"),
+    _Target("hot", "hold p50", "hold_p50_ms", 2, "ms"),
+    _Target("hot", "settlement p99", "load_p99_ms", 30, "ms"),
+    _Target("spread", "hold p50", "hold_p50_ms", 2, "ms"),
+    _Target("spread", "settlement p99", "load_p99_ms", 30, "ms"),
     _Target("cold", "start to first answer", "cold_start_seconds", 2.0, "s"),
 ]
 
@@ -137,6 +144,8 @@ def _more(row: Row) -> list[str]:
     said: list[str] = []
     if row.added_first_byte_p50_ms is not None and row.case == "stream":
         said.append(f"first event +{row.added_first_byte_p50_ms:.2f} ms")
+    if row.hold_p99_ms is not None:
+        said.append(f"hold p50 {row.hold_p50_ms:.1f}, p99 {row.hold_p99_ms:.1f} ms; then settlement")
     if row.load_p99_ms is not None:
         said.append(f"under load p50 {row.load_p50_ms:.1f}, p99 {row.load_p99_ms:.1f} ms")
     if row.times_passed is not None:

@@ -38,6 +38,8 @@ class Scale(Struct, frozen=True, kw_only=True):
     soak_mark: int = 20_000
     """Calls after which the memory of a soak counts as settled; it is read again after each such part."""
     cold_starts: int = 3
+    ledger_callers: int = 32
+    ledger_wallets: int = 200
 
 
 # glibc gives memory back after each large body and faults it in again for the next: 250 of 300 µs per 300 KB, measured.
@@ -89,10 +91,17 @@ class Stage:
         Raises:
             NotStarted: a command of the hub failed.
         """
-        folder = self._new_folder("hub")
-        made = Hub(folder, self._upstream.port, self._new_database(folder.name))
+        made = self._new_hub()
         made.prepare()
         return made
+
+    def migrated(self) -> dict[str, str]:
+        """The environment of a hub that has its tables and nothing in them.
+
+        Raises:
+            NotStarted: `hub migrate` failed.
+        """
+        return self._new_hub().migrate()
 
     @contextlib.contextmanager
     def subjects(self) -> Generator[list[Subject]]:
@@ -113,6 +122,10 @@ class Stage:
                     pid = stack.enter_context(hub.serving(port))
                 started.append(Subject(name=name, port=port, pid=pid, headers=headers))
             yield started
+
+    def _new_hub(self) -> Hub:
+        folder = self._new_folder("hub")
+        return Hub(folder, self._upstream.port, self._new_database(folder.name))
 
     def _new_folder(self, name: str) -> Path:
         folder = self._folder / f"{name}_{next(self._numbers)}"

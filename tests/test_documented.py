@@ -119,7 +119,17 @@ async def test_the_example_of_a_hub_file_can_be_applied_and_then_changes_nothing
         assert await applied(hub, HUB_EXAMPLE, environ=environ, prune=True) == []
         empty = {table for table, rows in (await everything(hub)).items() if not rows}
 
-    assert not empty & {"provider", "credential", "model", "model_alias", "deployment", "rate", "team", "api_key"}
+    assert not empty & {
+        "provider",
+        "credential",
+        "model",
+        "model_alias",
+        "deployment",
+        "rate",
+        "team",
+        "api_key",
+        "budget",
+    }
 
 
 def test_the_example_of_a_hub_file_shows_every_section_kind_and_field() -> None:
@@ -129,10 +139,14 @@ def test_the_example_of_a_hub_file_shows_every_section_kind_and_field() -> None:
     assert set(KINDS) - {provider["kind"] for provider in shown["providers"]} == {"demo"}
     keys = [key for team in shown["teams"] for key in team.get("keys", ())]
     for entries, fields in (
-        (shown["providers"], {"name", "kind", "base_url", "region", "enabled", "credentials"}),
-        (shown["models"], {"model", "type", "aliases", "routes", "cost", "price"}),
-        (shown["teams"], {"name", "keep_content_days", "credits", "members", "keys"}),
-        (keys, {"name", "secret", "models", "expires", "strict"}),
+        (shown["providers"], {"name", "kind", "base_url", "region", "enabled", "markup", "credentials"}),
+        (shown["models"], {"model", "type", "aliases", "routes", "cost", "price", "rates"}),
+        (shown["teams"], {"name", "keep_content_days", "credits", "markup", "members", "keys"}),
+        (keys, {"name", "secret", "models", "expires", "strict", "user"}),
+        (
+            shown["budgets"],
+            {"scope", "of", "amount", "unit", "window", "timezone", "warn", "block", "note"},
+        ),
     ):
         assert {field for entry in entries for field in entry} == fields
     listed = re.search(r"# kind is one of: (.*)\.", HUB_EXAMPLE)

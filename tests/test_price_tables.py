@@ -193,6 +193,14 @@ def test_the_price_is_that_of_the_day_and_announced_ones_come_with_theirs() -> N
     assert [row.valid_from for row in later if row.condition == {"service_tier": "batch"}] == [None]
 
 
+def test_an_announced_price_that_is_the_present_one_is_left_out() -> None:
+    source = GENAI.replace("prices=ModelPrice(input_mtok=Decimal('15'))", "prices=ModelPrice(input_mtok=Decimal('20'))")
+    assert source != GENAI
+
+    rows = [row for row in merge.merge([genai.of_source(source, "0", DAY)]) if row.model == "gpt-old"]
+    assert [(row.cost_nano, row.valid_from) for row in rows] == [(20_000_000_000, None)]
+
+
 def test_hours_of_two_tables_that_mean_the_same_agree() -> None:
     other = _litellm(
         {

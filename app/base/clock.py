@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 MICROSECONDS = 1_000_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def now() -> datetime:
@@ -21,3 +23,8 @@ def now_us() -> int:
 def from_us(moment_us: int) -> datetime:
     """Microseconds since 1970 as a moment in UTC."""
     return datetime.fromtimestamp(moment_us / MICROSECONDS, UTC)
+
+
+def to_us(moment: datetime) -> int:
+    """A moment with its time zone as microseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -80,13 +80,15 @@ class BudgetExceeded(AppError):
 
 
 class OutOfCredit(AppError):
-    """The team's account does not reach for the call. `link` is where credits can be bought, if anywhere."""
+    """The team's account does not reach for the call. `link` is where credits can be bought, if anywhere; `moment` is
+    ISO 8601."""
 
     status, code, owner = 402, "insufficient_credits", "you"
 
-    def __init__(self, sentence: str, *, link: str | None = None, code: str | None = None) -> None:
+    def __init__(self, sentence: str, *, moment: str, link: str | None = None, code: str | None = None) -> None:
         super().__init__(sentence, code=code)
         self.link = link
+        self.moment = moment
 
 
 class NotAllowed(AppError):

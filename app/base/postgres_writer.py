@@ -8,7 +8,6 @@ have arrived although its answer did not.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -55,7 +54,14 @@ _TRANSIENT = (
     asyncpg.QueryCanceledError,
     asyncpg.InsufficientResourcesError,
 )
-_OF_ONE_POSTING = (Refused, Undecided, asyncpg.IntegrityConstraintViolationError, asyncpg.RaiseError, asyncpg.DataError)
+_OF_ONE_POSTING = (
+    Refused,
+    Undecided,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.RaiseError,
+    asyncpg.DataError,
+    asyncpg.SyntaxOrAccessError,
+)
 """What one posting can cause; the others of its batch are good."""
 
 _dialect = asyncpg_dialect()
@@ -115,12 +121,15 @@ class PostgresWriter(Writer):
         if self._connection is None:
             self._connection = await self._connect()
         connection = self._connection
-        with contextlib.suppress(*_OF_ONE_POSTING):
+        try:
             async with connection.transaction():
                 writing, refused = decided(batch, await _found(connection, batch))
                 for run in runs(writing):
                     await _execute(connection, run)
             return [*((posting, None) for posting, _ in writing), *refused]
+        except Exception as failure:
+            if not _is_of_one_posting(failure, connection):
+                raise
         return await _one_by_one(connection, batch)
 
 
@@ -139,10 +148,19 @@ async def _one_by_one(connection: asyncpg.Connection[Any], batch: list[Posting])
                         for _, steps in writing:
                             for step in steps:
                                 await _execute_step(connection, step)
-                except _OF_ONE_POSTING as error:
+                except Exception as error:
+                    if not _is_of_one_posting(error, connection):
+                        raise
                     failure = AlreadyThere() if isinstance(error, asyncpg.UniqueViolationError) else error
             outcomes.append((posting, failure))
     return outcomes
+
+
+def _is_of_one_posting(error: Exception, connection: asyncpg.Connection[Any]) -> bool:
+    if isinstance(error, asyncpg.InterfaceError):
+        # A wrong number of values, one that cannot be sent: no reason to try it again for minutes.
+        return not connection.is_closed()
+    return isinstance(error, _OF_ONE_POSTING)
 
 
 async def _found(connection: asyncpg.Connection[Any], batch: list[Posting]) -> Found:

@@ -62,9 +62,16 @@ class Statement:
         if found is None:
             compiled = self.clause.compile(dialect=dialect)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
             names = cast(Sequence[str], compiled.positiontup or ())  # pyright: ignore[reportUnknownMemberType]
-            found = Compiled(str(compiled), itemgetter(*(self.names.index(name) for name in names)))  # pyright: ignore[reportUnknownArgumentType]
+            found = Compiled(str(compiled), _in_places([self.names.index(name) for name in names]))  # pyright: ignore[reportUnknownArgumentType]
             self._compiled[dialect.name] = found
         return found
+
+
+def _in_places(places: Sequence[int]) -> Callable[[Values], tuple[Any, ...]]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    # An itemgetter of one gives the item itself.
+    return lambda values: tuple(values[place] for place in places)
 
 
 class Compiled(Struct, frozen=True):
@@ -162,9 +169,9 @@ class Movement(Protocol):
 
 
 class Posting:
-    """Steps that are committed together. Its caller may wait for the commit, for as long as it likes."""
+    """Steps that are committed together. Whoever likes may wait for the commit, several at once, and each its time."""
 
-    __slots__ = ("_loop", "_waiter", "failure", "is_committed", "is_withdrawn", "movement", "on_failure", "steps")
+    __slots__ = ("_loop", "_waiters", "failure", "is_committed", "is_withdrawn", "movement", "on_failure", "steps")
 
     def __init__(self, steps: Sequence[Step], movement: Movement | None, loop: asyncio.AbstractEventLoop) -> None:
         self.steps = steps
@@ -176,7 +183,7 @@ class Posting:
         self.on_failure: Callable[[BaseException], None] | None = None
         """Called when the database refused it for good, whether or not anybody waits."""
         self._loop = loop
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
 
     @property
     def is_ended(self) -> bool:
@@ -186,13 +193,14 @@ class Posting:
         """Wait for the outcome, but not longer; whether there is one. Never raises: `failure` has it."""
         if self.is_ended:
             return True
-        self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(seconds, self._release)
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        timer = self._loop.call_later(seconds, _wake, waiter)
         try:
-            await self._waiter
+            await waiter
         finally:
             timer.cancel()
-            self._waiter = None
+            self._waiters.remove(waiter)
         return self.is_ended
 
     async def committed(self) -> None:
@@ -212,11 +220,13 @@ class Posting:
         self.is_committed = failure is None
         if failure is not None and self.on_failure is not None:
             self.on_failure(failure)
-        self._release()
+        for waiter in self._waiters:
+            _wake(waiter)
 
-    def _release(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class Writer(ABC):

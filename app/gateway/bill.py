@@ -77,7 +77,7 @@ def open_bill(snapshot: Snapshot, caller: Caller, model: CallableModel, request:
         for route in model.routes:
             card = snapshot.prices.card(route.id, caller.markup_basis_points)
             if card is None and route.source.id == BUILT_IN:
-                card = _free(route.id)
+                card = free_card(route.id)
             if card is not None:
                 found[route.id] = card
     return Bill(
@@ -91,7 +91,7 @@ def open_bill(snapshot: Snapshot, caller: Caller, model: CallableModel, request:
 
 
 @cache
-def _free(deployment_id: str) -> Card:
+def free_card(deployment_id: str) -> Card:
     """The card of a built-in model: it has no rates, and costs nobody anything."""
     meters = ("input", "output", "images", "seconds", "characters", "requests")
     return cards.make(

@@ -61,8 +61,9 @@ async def standings(session: AsyncSession, rules: Iterable[BudgetRule], now_us: 
 async def recounted(session: AsyncSession, rule: BudgetRule, room: Room) -> int:
     """What the calls of a window come to, whatever was counted.
 
-    Equal to what was counted in every window that began after the budget was made (`rule.created_us`); its first one
-    may lack the calls that ran when it was made.
+    Equal to what was counted in every window that began after the budget was made (`rule.created_us`), except for
+    credits that were given back later, which only this takes off. A first window may lack calls that ended while the
+    budget was made.
     """
     return await reports.spent_since(session, rule.scope, rule.scope_id, rule.unit, room.begins_us, room.ends_us)
 

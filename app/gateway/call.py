@@ -98,6 +98,8 @@ async def _begin(course: Course, claim: Claim | None) -> Repeated | None:
     generating = generations.begin_steps(course) if request.endpoint.task == "video" else []
     posting = course.shared.writer.post(recorder.begin(beginning), *claiming, *generating, movement=hold)
     course.is_begun = True
+    # Whether or not anybody waits for its commit: what may have been held has to be given up.
+    course.bill.is_held = hold is not None
     if not await posting.ended_within(BEGIN_SECONDS):
         posting.is_withdrawn = True
         raise Busy(

@@ -17,11 +17,12 @@ from app.base.errors import AppError, Conflict, NotFound
 from app.domain.billing import balances, budget_words
 from app.domain.catalog import cards, credentials, deployments, providers
 from app.domain.catalog.models import Credential
-from app.domain.catalog.serving import CallableModel
+from app.domain.catalog.serving import BUILT_IN, CallableModel
 from app.domain.identity import api_keys, callers, teams, users
 from app.domain.identity.callers import Caller
 from app.domain.identity.models import ApiKey
 from app.gateway import admission, budgeting
+from app.gateway.bill import free_card
 from app.gateway.budgeting import Standing
 from app.gateway.health import Health
 from app.gateway.snapshot import Snapshot
@@ -269,6 +270,8 @@ def _credential(row: Credential, snapshot: Snapshot, health: Health | None, upst
 
 def _prices(snapshot: Snapshot, caller: Caller, model: CallableModel, deployment_id: str) -> PriceFacts:
     card = snapshot.prices.card(deployment_id, caller.markup_basis_points)
+    if card is None and any(route.id == deployment_id and route.source.id == BUILT_IN for route in model.routes):
+        card = free_card(deployment_id)
     if card is None:
         return PriceFacts(is_whole=False, lines=[])
     # The endpoint that is made for this type of model, not the conversation that some of them can be had in as well.

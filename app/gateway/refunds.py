@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.base.db import AsyncSession
 from app.base.errors import BadValue
-from app.domain.billing import grants
+from app.domain.billing import accounts, grants
 from app.domain.calls import charges
 
 
@@ -18,8 +18,11 @@ async def refund_call(
         BadValue: the reason cannot be, or there is not so much to give back.
     """
     grants.checked_reason(reason)
+    call = await charges.refundable(session, call_id)
+    # As a settlement does: the account is locked first, then the call.
+    await accounts.lock(session, call.team_id)
     if amount_nano is None:
-        amount_nano = await charges.refundable(session, call_id)
+        amount_nano = (await charges.refundable(session, call_id)).rest_nano
         if not amount_nano:
             raise BadValue("Nothing of this call can be refunded.", param="amount")
     elif amount_nano <= 0:

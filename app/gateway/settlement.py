@@ -33,7 +33,7 @@ def settle(course: Course, more: list[Step]) -> Posting:
     """Post the call's end, with `more` in the same transaction. Nothing stops or changes the call from here on."""
     course.is_settled = True
     course.deadline.close()
-    usage, source = usage_of(course)
+    usage, source = pricing.chargeable(course, *usage_of(course))
     reported = _reported_cost(course)
     priced = pricing.price(course, usage, source, reported)
     ending = _ending(course, source, reported, priced)

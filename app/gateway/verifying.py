@@ -38,18 +38,25 @@ async def verify(
     report = Report(most)
     async with db.reading() as session:
         await verifying.stand_still(session)
-        try:
-            held = await verifying_holds.open_holds(session, report, now_us)
-            await verifying.accounts(session, report, held, since_us=since_us)
-            await verifying_holds.ended_holds(session, report, since_us=since_us)
-            await roots.check(session, report, since_us=since_us)
-            if with_calls:
-                await verifying_cards.check_cards(session, report)
-                await _check_calls(session, report, since_us)
-                await _check_refunds(session, report, since_us)
-        except Enough:
-            pass
+        await check(session, report, now_us=now_us, since_us=since_us, with_calls=with_calls)
     return report
+
+
+async def check(
+    session: AsyncSession, report: Report, *, now_us: int, since_us: int | None = None, with_calls: bool = True
+) -> None:
+    """The same in a session that is there; the report has what was found."""
+    try:
+        held = await verifying_holds.open_holds(session, report, now_us)
+        await verifying.accounts(session, report, held, since_us=since_us)
+        await verifying_holds.ended_holds(session, report, since_us=since_us)
+        await roots.check(session, report, since_us=since_us)
+        if with_calls:
+            await verifying_cards.check_cards(session, report)
+            await _check_calls(session, report, since_us)
+            await _check_refunds(session, report, since_us)
+    except Enough:
+        pass
 
 
 def expected(call: Billed, card: Card | None) -> Amounts:

@@ -16,8 +16,7 @@ from msgspec import Struct
 from app.base import clock
 from app.base.config import Settings
 from app.base.db import Database
-from app.domain.billing import sweeping
-from app.domain.billing import roots
+from app.domain.billing import roots, sweeping
 from app.domain.calls import leases, stored_responses, turns, upkeep
 from app.domain.identity import retention
 from app.domain.media import generations
@@ -45,14 +44,12 @@ class Job(Struct, frozen=True):
 
 async def end_orphans(db: Database, settings: Settings) -> int:
     """Calls whose process has died get their end."""
-    async with db.writing() as session:
-        return await recovery.end_orphans(session, settings.data_dir)
+    return await recovery.end_orphans(db, settings.data_dir)
 
 
 async def release_holds(db: Database, _settings: Settings) -> int:
     """Holds whose time is over and whose call has ended."""
-    async with db.writing() as session:
-        return await recovery.release_expired(session)
+    return await recovery.release_expired(db)
 
 
 async def make_root(db: Database, _settings: Settings) -> int:

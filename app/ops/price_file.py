@@ -113,8 +113,8 @@ def of_hub(lines: Sequence[rates.InForce]) -> tuple[rates.Card, Conditional]:
 
 
 def text(condition: Condition) -> str:
-    """For people: `input_over 200000, service_tier flex`."""
-    return ", ".join(f"{key} {value}" for key, value in condition.as_json().items())
+    """For people: `input_over 200000 service_tier flex`."""
+    return " ".join(f"{key} {value}" for key, value in condition.as_json().items())
 
 
 def _condition(entry: Entry) -> Condition:

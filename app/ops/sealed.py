@@ -44,7 +44,7 @@ SEALED = (
         key=HubSetting.key,
         column=HubSetting.value,
         place=_of_setting,
-        only=frozenset({"vault.canary", "keys.pepper"}),
+        only=frozenset({"vault.canary", "keys.pepper", "receipts.key"}),
     ),
     SealedColumn(model=Credential, key=Credential.id, column=Credential.sealed, place=_of_credential),
     SealedColumn(model=CallContent, key=CallContent.call_id, column=CallContent.sealed_request, place=of_request),

@@ -23,7 +23,7 @@ MOST_SECONDS = 3_600
 
 _SIZE = re.compile(r"(\d{2,5})\s*[x×*]\s*(\d{2,5})")
 _WORD = re.compile(r"[a-z0-9._:-]{1,40}")
-_DIGITS = re.compile(r"\d{1,6}(?:\.0+)?s?")
+_DIGITS = re.compile(r"\d{1,18}(?:\.0+)?s?")
 _LINES: Mapping[int, str] = {480: "480p", 720: "720p", 1080: "1080p", 2160: "4k"}
 _OPTIONS = ("modelOptions", "model_options")
 
@@ -32,8 +32,8 @@ class OrderFacts(Struct, frozen=True, kw_only=True):
     pieces: int = 1
     """Pictures or videos, or answers of a conversation."""
     size: str | None = None
-    """In small letters. Of a picture `1024x1536`, or `2k`; of a video `720p`, else its pixels. None: as the model does by
-    default."""
+    """In small letters. Of a picture `1024x1536`, or `2k`; of a video `720p`, else its pixels. None: what the model
+    does by default."""
     quality: str | None = None
     """In small letters."""
     seconds: int | None = None

@@ -51,7 +51,8 @@ def _rows(kind: str, model: str, tables: Sequence[Table]) -> list[Row]:
     ]
     for start in sorted({start for _, sheet in found for start in sheet.later}):
         quotes = _by_key([(name, sheet.later.get(start, {})) for name, sheet in found])
-        rows += [_row(kind, model, key, said, page, start) for key, said in quotes.items()]
+        later = [_row(kind, model, key, said, page, start) for key, said in quotes.items()]
+        rows += [row for row in later if not _is_said(row, rows)]
     return _of_one_measure(rows)
 
 
@@ -87,6 +88,15 @@ def _row(kind: str, model: str, key: Key, quotes: _Quotes, page: str | None, sta
         source_url=page if is_disputed else None,
         valid_from=start,
     )
+
+
+def _is_said(row: Row, before: Iterable[Row]) -> bool:
+    """Whether nothing changes: the last row of the same line, which they are in the order of, says the same."""
+    last = None
+    for one in before:
+        if one.key == row.key:
+            last = one
+    return last is not None and (last.cost_nano, last.review_cost_nano) == (row.cost_nano, row.review_cost_nano)
 
 
 def _nano(amount: Decimal) -> int:

@@ -24,6 +24,8 @@ from app.domain.calls.models import Attempt, Call
 from tests.hubs import CHAT, HELLO, HUB_KEY, Json, apply_file, client, until_given
 
 _ROOT = Path(__file__).resolve().parents[2]
+HUB = (sys.executable, "-m", "app.ops.cli")
+"""The command `hub`."""
 
 
 class Server:
@@ -40,7 +42,7 @@ class Server:
 
     async def start(self) -> None:
         """Returns when it is ready."""
-        command = [sys.executable, "-m", "app.ops.cli", "serve", "--port", str(self.port)]
+        command = [*HUB, "serve", "--port", str(self.port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=_ROOT, env={"PATH": os.environ["PATH"], **self._environ}, stdout=log, stderr=log
@@ -140,6 +142,13 @@ class StreamClient:
             self.text += await self._reader.read()
         self._writer.close()
         return self.text
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """What comes, as it comes, up to the end of the connection, however it ends."""
+        with contextlib.suppress(ConnectionError):
+            while piece := await self._reader.read(65536):
+                yield piece
+        self._writer.close()
 
     def leave(self) -> None:
         """Without a word: the connection is reset."""

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import text, update
 
 from app.base.clock import now_us
-from app.gateway.charging import recovery
 from app.domain.calls.models import Call
 from app.domain.media import generations as rows
 from app.domain.media.models import Generation
 from app.gateway import generations, polling
+from app.gateway.charging import recovery
 from app.ops import jobs
 from tests.emulators import films, media
 from tests.emulators.pictures import running_pictures
@@ -167,8 +167,7 @@ async def test_the_job_that_ends_the_calls_of_dead_processes_leaves_a_generation
     async with hub.db.writing() as session:
         session.add(_orphan())
 
-    async with hub.db.writing() as session:
-        assert await recovery.end_orphans(session, hub.settings.data_dir) == 1
+    assert await recovery.end_orphans(hub.db, hub.settings.data_dir) == 1
 
     async with hub.db.reading() as session:
         rows = (await session.execute(text("SELECT endpoint, status FROM call ORDER BY endpoint"))).all()

@@ -44,7 +44,14 @@ async def test_an_exported_file_applied_again_changes_nothing(opened: House):
 async def test_an_empty_hub_exports_an_empty_file(opened: House):
     exported = export.text(await export.document(opened))
 
-    assert yaml.safe_load(exported) == {"billing": "off", "providers": [], "models": [], "teams": [], "budgets": []}
+    assert yaml.safe_load(exported) == {
+        "billing": "off",
+        "settings": {},
+        "providers": [],
+        "models": [],
+        "teams": [],
+        "budgets": [],
+    }
     assert await applied(opened, exported, prune=True) == []
 
 

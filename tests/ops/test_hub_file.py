@@ -104,7 +104,7 @@ PROVIDER = "providers:\n  - {name: openai, kind: openai}\n"
     [
         ("", ":1: the file is empty."),
         ("# nothing\n", ":1: the file is empty."),
-        ("- a\n", ":1: this must be a mapping with the keys billing, providers, models, teams, budgets, not a list."),
+        ("- a\n", ":1: this must be a mapping with the keys billing, settings, providers, models, teams, budgets, not "),
         ("billing: cost\nbilling: off\n", ":2: billing: this key is here twice; the first is in line 1."),
         ("billing: cost\nproviders: {\n", ":3: this is not YAML: "),
         ("billing: cost\n\tproviders: []\n", ":2: this is not YAML: "),
@@ -123,7 +123,7 @@ PROVIDER = "providers:\n  - {name: openai, kind: openai}\n"
         (
             "providers:\n  - name: openai\n    kind: openai\n    colour: red\n",
             ":4: providers[0].colour: there is no such key here. "
-            "Known here: name, kind, base_url, region, enabled, credentials.",
+            "Known here: name, kind, base_url, region, enabled, markup, credentials.",
         ),
         (
             "providers: [openai]\n",

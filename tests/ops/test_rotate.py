@@ -20,7 +20,7 @@ from app.base.vault import Place, Vault, VaultError, load_ring
 from app.domain.calls.models import CallContent, IdempotentAnswer
 from app.domain.catalog import credentials, providers
 from app.domain.catalog.models import Credential
-from app.domain.identity import hub_secrets
+from app.domain.identity import hub_secrets, receipt_key
 from app.ops import house, rotation
 from app.ops.house import House
 from app.ops.sealed import SEALED
@@ -106,7 +106,7 @@ def test_every_sealed_column_is_in_the_registry() -> None:
 def test_the_hubs_own_secrets_are_in_the_registry() -> None:
     only = next(sealed.only for sealed in SEALED if sealed.model.__tablename__ == "hub_setting")
 
-    assert only == {hub_secrets.CANARY, hub_secrets.PEPPER}
+    assert only == {hub_secrets.CANARY, hub_secrets.PEPPER, receipt_key.RECEIPT_KEY}
 
 
 async def test_a_key_file_is_rotated_and_everything_opens_with_the_new_key_alone(hub: House) -> None:

@@ -9,6 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from app.base import clock
+from app.domain.billing import budget_rules, budgets
 from app.domain.calls.models import Call
 from app.domain.catalog import credentials
 from app.domain.identity import api_keys, teams
@@ -32,6 +34,38 @@ async def _key(hub: Hub, name: str = "first") -> str:
         _, secret = await api_keys.create(session, hub.pepper, team_id=team.id, name=name, models=["*"])
     await hub.gateway.snapshots.refresh()
     return secret.reveal()
+
+
+async def test_a_budget_beyond_its_last_warn_level_is_something_to_do(hub_environ: dict[str, str]) -> None:
+    async with opened(hub_environ) as hub:
+        await _key(hub)
+        await hub.add_provider()
+        async with hub.db.writing() as session:
+            team = await teams.get_by_name(session, "default")
+            for scope, scope_id, spent, action in (
+                ("team", team.id, 50, "block"),
+                ("project", f"{team.id}/site", 48, "warn"),
+                ("hub", "", 47, "block"),
+            ):
+                terms = budget_rules.terms(
+                    scope=scope,
+                    scope_id=scope_id,
+                    unit="calls",
+                    amount=50,
+                    window="total",
+                    timezone="UTC",
+                    warn_percents=(50, 95),
+                    action=action,
+                )
+                await budgets.create(session, terms, spent_so_far=spent, now_us=clock.now_us())
+        await hub.gateway.snapshots.refresh()
+
+        text = _text(await (await hub.signed_in()).get("/"))
+
+        assert "2 things to do" in text
+        assert "The budget of team default is used up 50 of 50 calls spent, 100 %. Calls are refused." in text
+        assert "The budget of project default/site is over its last warn level 48 of 50 calls spent, 96 %." in text
+        assert "hub budget list" in text and "budget of hub" not in text
 
 
 async def test_an_empty_hub_says_how_to_begin(hub_environ: dict[str, str]) -> None:

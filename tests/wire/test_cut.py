@@ -350,3 +350,92 @@ def _choice(index: int, text: str, finish: str | None) -> bytes:
 
 def _fields(reply: Reply) -> dict[str, Any]:
     return {name: getattr(reply, name) for name in reply.__struct_fields__}
+
+
+def _told(number: int, type_: str, **fields: Any) -> bytes:
+    payload = {"type": type_, "sequence_number": number, **fields}
+    return b"event: " + type_.encode() + b"\ndata: " + json.dumps(payload).encode() + b"\n\n"
+
+
+def _beginning() -> bytes:
+    whole = {"id": "resp_1", "object": "response", "created_at": 5, "model": "m", "status": "in_progress", "output": []}
+    return _told(0, "response.created", response=whole)
+
+
+def test_items_that_are_open_side_by_side_are_each_closed_with_what_they_said() -> None:
+    tap = responses_passing.follow(REQUEST, RESPONSES)
+    given, number = tap.feed(_beginning()), 1
+    kinds = (("function_call", "arguments"), ("custom_tool_call", "input"), ("function_call", "arguments"))
+    for index, (kind, field) in enumerate(kinds):
+        item = {
+            "id": f"i{index}",
+            "type": kind,
+            "call_id": f"c{index}",
+            "name": "f",
+            field: "",
+            "status": "in_progress",
+        }
+        given += tap.feed(_told(number, "response.output_item.added", output_index=index, item=item))
+        number += 1
+    for piece in ("a", "b"):
+        for index, (kind, _) in enumerate(kinds):
+            event = "response.function_call_arguments" if kind == "function_call" else "response.custom_tool_call_input"
+            delta = {"item_id": f"i{index}", "output_index": index, "delta": f"{piece}{index}"}
+            given += tap.feed(_told(number, f"{event}.delta", **delta))
+            number += 1
+    done = {
+        "id": "i1",
+        "type": "custom_tool_call",
+        "call_id": "c1",
+        "name": "f",
+        "input": "a1b1",
+        "status": "completed",
+    }
+    given += tap.feed(_told(number, "response.output_item.done", output_index=1, item=done))
+
+    events = sdks.responses(given + tap.cut(USAGE))
+
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    said = [
+        (item.id, item.status, getattr(item, "arguments", None) or item.input) for item in events[-1].response.output
+    ]
+    assert said == [("i0", "incomplete", "a0b0"), ("i1", "completed", "a1b1"), ("i2", "incomplete", "a2b2")]
+    ended = [event.arguments for event in events if event.type == "response.function_call_arguments.done"]
+    assert ended == ["a0b0", "a2b2"]
+
+
+def test_a_thought_and_a_search_that_are_open_are_closed() -> None:
+    tap = responses_passing.follow(REQUEST, RESPONSES)
+    thought = {"id": "rs_1", "type": "reasoning", "summary": []}
+    place = {"item_id": "rs_1", "output_index": 0, "summary_index": 0}
+    search = {
+        "id": "ws_1",
+        "type": "web_search_call",
+        "status": "in_progress",
+        "action": {"type": "search", "query": "q"},
+    }
+    given = b"".join(
+        tap.feed(event)
+        for event in (
+            _beginning(),
+            _told(1, "response.output_item.added", output_index=0, item=thought),
+            _told(2, "response.reasoning_summary_part.added", **place, part={"type": "summary_text", "text": ""}),
+            _told(3, "response.reasoning_summary_text.delta", **place, delta="hm"),
+            _told(4, "response.reasoning_summary_text.done", **place, text="hm"),
+            _told(5, "response.output_item.added", output_index=1, item=search),
+            _told(6, "response.web_search_call.searching", item_id="ws_1", output_index=1),
+        )
+    )
+
+    events = sdks.responses(given + tap.cut(None))
+
+    assert [event.type for event in events[7:]] == [
+        "response.reasoning_summary_part.done",
+        "response.output_item.done",
+        "response.output_item.done",
+        "response.incomplete",
+    ]
+    kept = json.loads(tap.response)
+    assert kept["output"][0]["summary"] == [{"type": "summary_text", "text": "hm"}]
+    assert kept["output"][1] == {**search, "status": "failed"}
+    assert kept["usage"] is None

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from typing import Any
+
+import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -21,7 +27,9 @@ from app.wire.neutral import (
     ToolResult,
     ToolSpec,
 )
-from app.wire.token_estimate import estimate
+from app.wire.request import Part as FormPart
+from app.wire.request import Request, files, raw_of, text_bytes
+from app.wire.token_estimate import estimate, input_estimate
 from tests.wire.strategies import conversations
 
 
@@ -58,3 +66,72 @@ def test_nothing_makes_it_less(said: Conversation) -> None:
     schema = OutputFormat(mode="json_schema", schema=Raw(b'{"type":"object","properties":{"b":{"type":"string"}}}'))
     assert estimate(replace(said, output=schema)) >= estimate(replace(said, output=None))
     assert before >= 1
+
+
+def _sent(**fields: Any) -> Request:
+    document = {name: raw_of(value) for name, value in fields.items()}
+    return Request(model="m", is_streamed=False, wants_usage=False, size=0, document=document)
+
+
+BASE64 = base64.b64encode(bytes(range(256)) * 400).decode()
+
+
+@pytest.mark.parametrize(
+    "written", [BASE64, f"data:image/png;base64,{BASE64}", f"see ![it](data:image/png;base64,{BASE64})"]
+)
+def test_a_file_inside_of_a_request_costs_the_same_whatever_its_size(written: str) -> None:
+    said = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": written}}]}]
+
+    assert 1_500 < input_estimate(_sent(messages=said)) < 1_550
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"/", b"\\/"), (b"+", b"\\u002B"), (b"AAEC", b"AAEC\\n")], ids=["slash", "plus", "lines"]
+)
+def test_a_file_is_one_however_its_base64_is_escaped(before: bytes, after: bytes) -> None:
+    plain = Raw(msgspec.json.encode([BASE64]))
+    request = _sent()
+    request.document = {"input": Raw(bytes(plain).replace(before, after))}
+
+    assert bytes(request.document["input"]) != bytes(plain)
+    assert input_estimate(request) == input_estimate(_sent(input=[BASE64]))
+
+
+def test_a_file_named_by_its_address_costs_as_much_as_one_that_came_along() -> None:
+    said = [{"file_data": {"file_uri": "https://a.example/b.pdf"}}, {"image_url": {"url": "https://a.example/b.png"}}]
+
+    assert 3_000 < input_estimate(_sent(contents=said)) < 3_050
+    assert input_estimate(_sent(tools=[{"$schema": "https://json-schema.org/draft/2020-12/schema"}])) < 50
+
+
+@pytest.mark.parametrize("text", ["word " * 1000, "词" * 1000, "a" * 1000])
+def test_text_is_no_file(text: str) -> None:
+    escaped = _sent()
+    escaped.document = {"input": Raw(json.dumps(text).encode())}
+
+    assert len(text.encode()) // 4 <= input_estimate(_sent(input=text)) < 1_500
+    assert input_estimate(escaped) >= input_estimate(_sent(input=text))
+
+
+def test_the_files_of_a_form_cost_the_same_each() -> None:
+    parts = (
+        FormPart("prompt", b"", False, b"p" * 400),
+        FormPart("image", b"", True, b"x" * 99_999),
+        FormPart("mask", b"", True, b""),
+    )
+
+    assert input_estimate(Request(model="m", is_streamed=False, wants_usage=False, size=0, parts=parts)) == 3_100
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=5), st.text() | st.lists(st.text(alphabet='ab\\"/+=;,:64 ', max_size=3000)), max_size=4
+    )
+)
+def test_every_byte_is_text_or_a_files(fields: dict[str, Any]) -> None:
+    request = _sent(**fields)
+    values = sum(len(raw) for raw in (request.document or {}).values())
+
+    assert 0 <= text_bytes(request) <= values
+    assert text_bytes(request) + sum(files(request)) == values
+    assert input_estimate(request) >= -(-text_bytes(request) // 4)

@@ -1,8 +1,8 @@
-"""What an admin decides about an account: whether it takes calls at all, and how far below zero it may go."""
+"""An account's lock, and what an admin decides: whether it takes calls at all, and how far below zero it may go."""
 
 from __future__ import annotations
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.base import clock
@@ -10,6 +10,14 @@ from app.base.errors import BadValue
 from app.base.money import MAX_NANO
 from app.domain.billing import ledger
 from app.domain.billing.models import Account
+
+
+async def lock(session: AsyncSession, team_id: str) -> int:
+    """Until this transaction ends nobody else moves the team's account, which is opened if there is none; gives what
+    is posted."""
+    await ledger.open_account(session, team_id, clock.now_us())
+    posted = await session.scalar(select(Account.posted_nano).where(Account.team_id == team_id).with_for_update())
+    return posted or 0
 
 
 async def freeze(session: AsyncSession, team_id: str) -> bool:

@@ -5,7 +5,7 @@ What could be spent is worked out by the ledger's own rule, so pages and command
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -125,11 +125,6 @@ async def of_team(session: AsyncSession, team_id: str) -> Balance:
         expiring_nano=sum(rest for end, rest in ends if end <= now_us + EXPIRING_DAYS * _DAY_US),
         next_expiry_us=min((end for end, _ in ends), default=None),
     )
-
-
-async def posted(session: AsyncSession) -> Mapping[str, int]:
-    """Team → what it has, of all that have an account."""
-    return dict((await session.execute(select(Account.team_id, Account.posted_nano))).tuples().all())
 
 
 async def count_grants(session: AsyncSession, team_id: str) -> int:

@@ -41,8 +41,8 @@ async def create(session: AsyncSession, terms: Terms, *, spent_so_far: int, now_
     """Put a budget in force. One of the same scope, unit and window ends with that: so is a budget changed.
 
     Then it goes on from what the old one had counted in this window, if both have the same time zone; else from
-    `spent_so_far`, what the calls since the beginning of the window come to. Calls that run meanwhile count in the
-    window that held them, so the first window of a budget may miss them; `recount` counts anew.
+    `spent_so_far`, what the calls since the beginning of the window come to. Calls that run meanwhile count in it when
+    they end; those that end in the half second before every process knows of it are missing from its first window.
     """
     begins_us, _ = windows.begins(terms.window, terms.timezone, now_us)
     spent = spent_so_far

@@ -17,7 +17,7 @@ from app.base import clock
 from app.base.errors import BadValue, NotFound
 from app.base.ids import new_id
 from app.base.money import MAX_NANO, show_nano
-from app.domain.billing import ledger
+from app.domain.billing import accounts, ledger
 from app.domain.billing.giving import Deduct, Give, TakeBack, UnknownGrant
 from app.domain.billing.models import Account, CreditGrant, Entry, Journal
 from app.domain.billing.movements import Insufficient
@@ -247,11 +247,7 @@ def checked_reason(reason: str) -> str:
 
 
 async def _give(session: AsyncSession, movement: Give) -> bool:
-    await ledger.open_account(session, movement.team_id, movement.now_us)
-    posted = await session.scalar(
-        select(Account.posted_nano).where(Account.team_id == movement.team_id).with_for_update()
-    )
-    if (posted or 0) + movement.amount_nano > MAX_NANO:
+    if await accounts.lock(session, movement.team_id) + movement.amount_nano > MAX_NANO:
         raise BadValue("That is more credits than a team can have.", param="amount")
     try:
         async with session.begin_nested():
@@ -291,7 +287,7 @@ async def _deducted(session: AsyncSession, refs: Collection[str]) -> dict[str, i
                 Entry.ref.in_(wanted[start : start + _REFS_PER_QUERY]), Entry.account == "adjusted"
             )
         )
-        found |= {ref: amount for ref, amount in rows}
+        found |= dict(rows.all())
     return found
 
 

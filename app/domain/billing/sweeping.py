@@ -52,9 +52,6 @@ async def forget_holds(session: AsyncSession, limit: int) -> int:
         .limit(limit)
     )
     gone = await session.scalars(
-        delete(Hold)
-        .where(Hold.call_id.in_(old))
-        .returning(Hold.call_id)
-        .execution_options(synchronize_session=False)
+        delete(Hold).where(Hold.call_id.in_(old)).returning(Hold.call_id).execution_options(synchronize_session=False)
     )
     return len(gone.all())

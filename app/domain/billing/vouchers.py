@@ -217,11 +217,7 @@ async def _use(session: AsyncSession, voucher_id: str, now_us: int) -> None:
     )
     if used is not None:
         return
-    now = (
-        await session.execute(
-            select(Voucher.disabled_us, Voucher.expires_us).where(Voucher.id == voucher_id)
-        )
-    ).one()
+    now = (await session.execute(select(Voucher.disabled_us, Voucher.expires_us).where(Voucher.id == voucher_id))).one()
     if now.disabled_us is not None or (now.expires_us is not None and now.expires_us <= now_us):
         raise Conflict("This voucher can no longer be redeemed.", param="code", code="voucher_expired")
     raise Conflict("This voucher has been used up.", param="code", code="voucher_used")

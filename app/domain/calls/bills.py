@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import select
@@ -43,15 +44,23 @@ async def after(session: AsyncSession, call_id: str, since_us: int | None = None
     query = _QUERY.where(Call.id > call_id).order_by(Call.id).limit(PER_QUERY)
     if since_us is not None:
         query = query.where(Call.started_us >= since_us)
-    own = len(_NAMES)
-    rows = (await session.execute(query)).all()
-    return [
-        Billed(**dict(zip(_NAMES, row[:own], strict=True)), usage=Usage(**dict(zip(METERS, row[own:], strict=True))))
-        for row in rows
-    ]
+    return [_billed(row) for row in await session.execute(query)]
+
+
+async def one(session: AsyncSession, call_id: str) -> Billed | None:
+    """None where there is none that has ended."""
+    row = (await session.execute(_QUERY.where(Call.id == call_id))).first()
+    return None if row is None else _billed(row)
 
 
 async def of(session: AsyncSession, call_ids: Collection[str]) -> Mapping[str, tuple[int, int]]:
-    """Charge in nano-credits, and what of it was given back, of each of these calls that is there."""
-    query = select(Call.id, Call.charge_nano, Call.refunded_nano).where(Call.id.in_(call_ids))
+    """Charge in nano-credits, and what of it was given back, of each of these calls that has ended."""
+    query = select(Call.id, Call.charge_nano, Call.refunded_nano)
+    query = query.where(Call.status != "running", Call.id.in_(call_ids))
     return {row[0]: (row[1] or 0, row[2]) for row in await session.execute(query)}
+
+
+def _billed(row: Sequence[Any]) -> Billed:
+    own = len(_NAMES)
+    usage = Usage(**dict(zip(METERS, row[own:], strict=True)))
+    return Billed(**dict(zip(_NAMES, row[:own], strict=True)), usage=usage)

@@ -11,6 +11,12 @@ from app.base.money import show_nano
 from app.domain.calls.models import Call
 
 
+class Refundable(Struct, frozen=True):
+    team_id: str
+    rest_nano: int
+    """0 where it was not charged."""
+
+
 class Refunded(Struct, frozen=True):
     """A call of which something was given back."""
 
@@ -38,17 +44,19 @@ async def count_refund(session: AsyncSession, call_id: str, amount_nano: int) ->
     ).first()
     if noted is not None:
         return Refunded(noted.team_id, noted.refunded_nano)
-    rest = await refundable(session, call_id)
-    raise BadValue(f"Of this call {show_nano(rest)} credits can be refunded.", param="amount")
+    rest_nano = (await refundable(session, call_id)).rest_nano
+    raise BadValue(f"Of this call {show_nano(rest_nano)} credits can be refunded.", param="amount")
 
 
-async def refundable(session: AsyncSession, call_id: str) -> int:
-    """What of a call's charge was not given back yet; 0 where it was not charged.
+async def refundable(session: AsyncSession, call_id: str) -> Refundable:
+    """What of a call's charge was not given back yet.
 
     Raises:
         NotFound: there is no such call.
     """
-    row = (await session.execute(select(Call.charge_nano, Call.refunded_nano).where(Call.id == call_id))).first()
+    row = (
+        await session.execute(select(Call.team_id, Call.charge_nano, Call.refunded_nano).where(Call.id == call_id))
+    ).first()
     if row is None:
         raise NotFound(f"There is no call {call_id}.", param="call")
-    return (row.charge_nano or 0) - row.refunded_nano
+    return Refundable(row.team_id, (row.charge_nano or 0) - row.refunded_nano)

@@ -32,6 +32,8 @@ class Sums(Struct, frozen=True, kw_only=True):
     """In and out, cached or not."""
     last_us: int | None = None
     """When the newest of them began."""
+    charged_nano: int = 0
+    """nano-credits, less what was given back."""
 
     @property
     def success_rate(self) -> float:
@@ -85,11 +87,16 @@ async def by_time(
 
 
 async def by_project(
-    session: AsyncSession, range_: Range, *, order: Literal["calls", "last"] = "calls", is_descending: bool = True
+    session: AsyncSession,
+    range_: Range,
+    *,
+    order: Literal["calls", "credits", "last"] = "calls",
+    is_descending: bool = True,
 ) -> Sequence[OfProject]:
     """Every project that made calls, at most `MOST_ROWS`."""
     of_project = func.coalesce(Call.project, "").label("project")
-    key = func.count() if order == "calls" else func.max(Call.started_us)
+    keys = {"calls": func.count(), "credits": _CHARGED, "last": func.max(Call.started_us)}
+    key = keys[order]
     query = select(of_project, *_SUMS).where(_within(range_)).group_by(of_project)
     query = query.order_by(key.desc() if is_descending else key.asc(), of_project)
     return [OfProject(row.project, _sums(row)) for row in await session.execute(query.limit(MOST_ROWS))]
@@ -117,6 +124,7 @@ _TOKENS = (
     + Call.output
     + Call.audio_out
 )
+_CHARGED = func.coalesce(func.sum(Call.charge_nano - Call.refunded_nano), 0)
 _SUMS: tuple[ColumnElement[Any], ...] = (
     func.count().label("calls"),
     func.sum(case((Call.status == "succeeded", 1), else_=0)).label("succeeded"),
@@ -124,6 +132,7 @@ _SUMS: tuple[ColumnElement[Any], ...] = (
     func.avg(Call.first_byte_us).label("first_byte_us"),
     func.sum(_TOKENS).label("tokens"),
     func.max(Call.started_us).label("last_us"),
+    _CHARGED.label("charged_nano"),
 )
 
 
@@ -136,6 +145,7 @@ def _sums(row: Any) -> Sums:
         first_byte_us=None if row.first_byte_us is None else float(row.first_byte_us),
         tokens=int(row.tokens or 0),
         last_us=None if row.last_us is None else int(row.last_us),
+        charged_nano=int(row.charged_nano),
     )
 
 

@@ -10,7 +10,8 @@ has one, and costs nothing, or its price is unknown, and so is that of the whole
 
 - tokens are part of a lined picture, second or character that the call consumed; or of the call itself, where the card
   has a line for `requests` and none for tokens. Input that made nothing costs nothing where no tokens are priced.
-- pictures are part of lined output tokens, seconds and characters of any lined tokens.
+- pictures are part of lined output tokens, seconds and characters of any lined tokens; all of them of each other, and
+  of the call itself, as tokens are.
 - requests and web searches are part of the rest.
 """
 

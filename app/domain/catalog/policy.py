@@ -50,6 +50,10 @@ _REFUSALS = frozenset({"content_filter", "refusal", "SAFETY", "PROHIBITED_CONTEN
 """The formats' words for an answer that the model declined to give."""
 
 
+_TOO_LONG = frozenset({"length", "max_tokens", "MAX_TOKENS", "max_output_tokens"})
+"""And for one that met its bound."""
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """The row that applied to a call, and what it does."""
 
@@ -96,6 +100,10 @@ def outcome(policy: Policy, ended: Ended, *, is_something_delivered: bool) -> Ou
 
 def is_refusal(finish_reason: str | None) -> bool:
     return finish_reason in _REFUSALS
+
+
+def is_too_long(finish_reason: str | None) -> bool:
+    return finish_reason in _TOO_LONG
 
 
 def charged(usage: Usage, action: Action) -> Usage | None:

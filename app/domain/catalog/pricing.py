@@ -32,12 +32,16 @@ class Prices:
         markups: Mapping[str, int],
         terms: Terms,
         changes_at: datetime | None = None,
+        *,
+        count: int = 0,
     ) -> None:
         """`markups` by deployment, in hundredths of a percent: its model's, else its provider's."""
-        self._lines = lines
-        self._markups = markups
+        self.lines = lines
+        self.markups = markups
         self._cards: dict[tuple[str, int | None], Card | None] = {}
         self.terms = terms
+        self.count = count
+        """How many lines there were ever: none goes, so an equal number is the same lines."""
         self.changes_at = changes_at
         """When these are out of date although nobody will have changed anything: the next line comes into force."""
 
@@ -51,12 +55,12 @@ class Prices:
         return self._cards[key]
 
     def _made(self, deployment_id: str, team_markup: int | None) -> Card | None:
-        lines = self._lines.get(deployment_id)
+        lines = self.lines.get(deployment_id)
         if not lines:
             return None
         markup = team_markup
         if markup is None:
-            markup = self._markups.get(deployment_id, self.terms.markup_basis_points)
+            markup = self.markups.get(deployment_id, self.terms.markup_basis_points)
         return card_of(deployment_id, lines, self.terms, markup)
 
 
@@ -93,19 +97,23 @@ def price_of(
     return price_nano if terms.sells_below_cost else max(price_nano, terms.price_of(cost, 0))
 
 
-async def load(session: AsyncSession) -> Prices:
-    """The prices in force now, of every deployment."""
+async def load(session: AsyncSession, before: Prices | None = None) -> Prices:
+    """The prices in force now, of every deployment. What is still true of those `before` is not read again: rates are
+    many, and seldom are they what has changed."""
     at = await rates.moment(session)
+    # The count first: a line that is added meanwhile makes the next load read again.
+    count = await rates.count(session)
     rows = await session.execute(
         select(Deployment.id, Model.markup_basis_points, Provider.markup_basis_points)
         .join(Model, Model.id == Deployment.model_id)
         .join(Provider, Provider.id == Deployment.provider_id)
     )
-    markups = {id_: of_provider if own is None else own for id_, own, of_provider in rows}
-    lines = await rates.all_in_force(session, at)
-    return Prices(
-        {id_: lines[id_] for id_ in markups if id_ in lines},
-        {id_: markup for id_, markup in markups.items() if markup is not None},
-        await settings.terms(session),
-        await rates.next_change(session, at),
-    )
+    both = {id_: of_provider if own is None else own for id_, own, of_provider in rows}
+    markups = {id_: markup for id_, markup in both.items() if markup is not None}
+    terms = await settings.terms(session)
+    if before is None or before.count != count or (before.changes_at is not None and at >= before.changes_at):
+        lines = await rates.all_in_force(session, at)
+        return Prices(lines, markups, terms, await rates.next_change(session, at), count=count)
+    if before.markups == markups and before.terms == terms:
+        return before
+    return Prices(before.lines, markups, terms, before.changes_at, count=count)

@@ -21,7 +21,7 @@ from app.base.errors import BadValue
 from app.base.ids import new_id
 from app.base.money import MAX_NANO, show_nano
 from app.base.usage import PER_MILLION_METERS, PER_UNIT_METERS
-from app.domain.catalog import conditions, settings
+from app.domain.catalog import conditions, notices, settings
 from app.domain.catalog.conditions import ALWAYS, Condition
 from app.domain.catalog.models import Rate
 
@@ -82,7 +82,7 @@ class InForce(Struct, frozen=True, kw_only=True):
 Card = Mapping[str, Line]
 """Unconditional lines by meter."""
 
-_ENDED = Line(None, None)
+_A_SECOND = timedelta(seconds=1)
 _COLUMNS: tuple[Any, ...] = tuple(getattr(Rate, name) for name in InForce.__struct_fields__)
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -103,12 +103,9 @@ def per_units(meter: str) -> int:
 
 async def moment(session: AsyncSession) -> datetime:
     """Now, but never before the last line was added: a clock that was set back must not keep old rates in force."""
-    newest_id = await session.scalar(select(func.max(Rate.id)))
-    if newest_id is None:
-        return clock.now()
-    # An id begins with the milliseconds at which it was made.
-    added_at = datetime.fromtimestamp((int(newest_id[:12], 16) + 1) / 1000, UTC)
-    return max(clock.now(), added_at)
+    added_at = await _last_added(session)
+    # A second more: lines that replace one of the same moment begin a little later than that.
+    return clock.now() if added_at is None else max(clock.now(), added_at + _A_SECOND)
 
 
 async def in_force(
@@ -116,7 +113,7 @@ async def in_force(
 ) -> Mapping[str, Sequence[InForce]]:
     """The lines in force then, by deployment; of each meter and condition one, ended ones left out."""
     ids = list(dict.fromkeys(deployment_ids))
-    found: dict[str, Sequence[InForce]] = dict.fromkeys(ids, ())
+    found: dict[str, Sequence[InForce]] = {id_: [] for id_ in ids}
     for start in range(0, len(ids), _IDS_PER_QUERY):
         begun = await _begun(session, at, Rate.deployment_id.in_(ids[start : start + _IDS_PER_QUERY]))
         found |= {id_: [one for one in lines.values() if not one.is_ended] for id_, lines in begun.items()}
@@ -132,6 +129,11 @@ async def all_in_force(session: AsyncSession, at: datetime) -> Mapping[str, Sequ
 async def next_change(session: AsyncSession, after: datetime) -> datetime | None:
     """The first moment after this one at which a line comes into force."""
     return await session.scalar(select(func.min(Rate.effective_from)).where(Rate.effective_from > after))
+
+
+async def count(session: AsyncSession) -> int:
+    """Of all lines that were ever added."""
+    return await session.scalar(select(func.count()).select_from(Rate)) or 0
 
 
 async def newest(session: AsyncSession, deployment_ids: Collection[str]) -> Mapping[str, Card]:
@@ -158,17 +160,23 @@ async def add_lines(
     None, or a moment that has passed, is now: what was charged is never priced again. Lines of the same meter and
     condition that begin later stay as they are.
 
+    A price change that is to begin later sets prices, not costs: it takes a new cost over. What was told of the
+    deployment's prices (`notices.py`) is forgotten.
+
     Raises:
         BadValue: a meter that is not charged, a condition or an amount that cannot be, two lines for the same; or a
             price that is new and lies below cost, unless that is allowed here or by the hub's setting. A price of zero
             is free of charge and no mistake.
     """
-    now = await moment(session)
-    at = now if effective_from is None else max(now, effective_from)
     wanted = _checked(lines)
-    begun = (await _begun(session, at, Rate.deployment_id == deployment_id)).get(deployment_id, {})
+    now = clock.now()
+    at = max(now, await _last_added(session) or now, effective_from or now)
+    # A line that replaces one of the same moment begins a little later than that, so within a second the last counts.
+    known_at = max(at + _A_SECOND, await moment(session))
+    begun = (await _begun(session, known_at, Rate.deployment_id == deployment_id)).get(deployment_id, {})
     terms = None
     added = 0
+    new_costs: dict[tuple[str, str], tuple[InForce, NewLine]] = {}
     for key, (line, condition) in wanted.items():
         old = begun.get(key)
         if _says(old, line):
@@ -192,7 +200,12 @@ async def add_lines(
             )
         )
         added += 1
-    await session.flush()
+        if old is not None and change_id is None and _cost(old) != _cost(line):
+            new_costs[key] = (old, line)
+    if added:
+        await session.flush()
+        await _carry_costs(session, deployment_id, known_at, new_costs)
+        await notices.forget(session, deployment_id)
     return added
 
 
@@ -261,6 +274,48 @@ def _says(old: InForce | None, line: NewLine) -> bool:
     )
 
 
+def _cost(line: InForce | NewLine | Rate) -> tuple[int | None, int | None]:
+    return line.cost_nano, line.review_cost_nano
+
+
+async def _carry_costs(
+    session: AsyncSession,
+    deployment_id: str,
+    at: datetime,
+    changed: Mapping[tuple[str, str], tuple[InForce, NewLine]],
+) -> None:
+    """Lines of price changes that begin after `at` and say the old cost say the new one, too."""
+    if not changed:
+        return
+    rows = await session.scalars(
+        select(Rate)
+        .where(Rate.deployment_id == deployment_id, Rate.effective_from > at, Rate.change_id.is_not(None))
+        .order_by(Rate.effective_from, Rate.id)
+    )
+    for row in rows.all():
+        condition = _condition(row.condition, row.id)
+        old, new = changed.get((row.meter, condition.key), (None, None)) if condition is not None else (None, None)
+        if old is None or new is None or _cost(row) != _cost(old):
+            continue
+        is_ended = new.cost_nano is None and new.price_nano is None
+        session.add(
+            Rate(
+                id=new_id(),
+                deployment_id=deployment_id,
+                meter=row.meter,
+                per_units=row.per_units,
+                cost_nano=new.cost_nano,
+                price_nano=None if is_ended else row.price_nano,
+                condition=row.condition,
+                effective_from=row.effective_from + timedelta(microseconds=1),
+                source=row.source,
+                review_cost_nano=new.review_cost_nano,
+                change_id=row.change_id,
+            )
+        )
+    await session.flush()
+
+
 def _refuse_below_cost(line: NewLine, terms: settings.Terms) -> None:
     if line.cost_nano is None or line.price_nano is None or terms.sells_below_cost:
         return
@@ -271,6 +326,12 @@ def _refuse_below_cost(line: NewLine, terms: settings.Terms) -> None:
             f"{show_nano(floor)} credits or more. To sell at a loss, set sell_below_cost to on.",
             param=line.meter,
         )
+
+
+async def _last_added(session: AsyncSession) -> datetime | None:
+    newest_id = await session.scalar(select(func.max(Rate.id)))
+    # An id begins with the milliseconds at which it was made.
+    return None if newest_id is None else datetime.fromtimestamp((int(newest_id[:12], 16) + 1) / 1000, UTC)
 
 
 async def _begun(

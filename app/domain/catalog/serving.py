@@ -86,6 +86,11 @@ class Opener:
         return parts
 
 
+def is_built_in(deployment_id: str) -> bool:
+    """Whether it is a route of the demo that has no rows."""
+    return deployment_id.startswith(f"{BUILT_IN}-")
+
+
 async def current_revision(session: AsyncSession) -> int:
     """The number that counts up with every change of what a snapshot holds."""
     return await session.scalar(select(SnapshotRevision.revision)) or 0
@@ -196,7 +201,7 @@ def _demo_models() -> dict[str, CallableModel]:
             name=f"demo/{name}",
             type=type_,
             aliases=(),
-            routes=(Route(id=f"demo-{name}", source=source, upstream_model=name, weight=100, priority=0),),
+            routes=(Route(id=f"{BUILT_IN}-{name}", source=source, upstream_model=name, weight=100, priority=0),),
             created_at=0,
             is_demo=True,
         )

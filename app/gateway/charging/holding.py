@@ -2,12 +2,13 @@
 
 The hold covers what goes in and a forecast of what comes out, not the worst case. A stream is watched: when it has
 written what is held, its hold grows by a slice, and where there is no credit for one, the stream is ended. An answer
-that comes in one piece cannot be ended in the middle; so where the credits do not reach for the longest that it could
-be, the request is bounded to what they reach for.
+that comes in one piece, or in one burst, cannot be ended in the middle; so where the credits do not reach for the
+longest that it could be, the request is bounded to what they reach for.
 """
 
 from __future__ import annotations
 
+from app.base import clock
 from app.base.clock import MICROSECONDS, now_us
 from app.base.errors import AppError, Busy, OutOfCredit
 from app.base.money import show_nano
@@ -72,7 +73,6 @@ def take(course: Course) -> Take | None:
 def taken(course: Course, hold: Take) -> None:
     """The hold is committed: note what it allows."""
     bill = course.bill
-    bill.is_held = True
     bill.held_nano = hold.held_nano
     if not hold.charges or not _writes_tokens(course):
         return
@@ -80,9 +80,7 @@ def taken(course: Course, hold: Take) -> None:
     if course.request.body.is_streamed:
         bill.slice_tokens = max(SHORT_TOKENS, wish.output)
         bill.watched_tokens = _affordable(bill, wish, hold.held_nano, wish.output)
-        return
-    asked = bill.asked_output
-    most = MOST_TOKENS if asked is None else asked
+    most = MOST_TOKENS if bill.asked_output is None else bill.asked_output
     if wish.output >= most and hold.held_nano == hold.wish_nano:
         return
     reach = _affordable(bill, wish, hold.held_nano + max(0, hold.free_nano), most)
@@ -101,6 +99,7 @@ def refusal(course: Course, refused: Refused) -> AppError:
             return OutOfCredit(
                 f"The account of {course.caller.team_name} is frozen. The hub's administrator can say why.",
                 code="account_frozen",
+                moment=clock.now().isoformat(),
                 link=course.shared.snapshots.current.purchase_link,
             )
         case Insufficient() | NoAccount():
@@ -112,6 +111,7 @@ def refusal(course: Course, refused: Refused) -> AppError:
             where = f" Credits can be bought at {link}" if link else " The hub's administrator can grant some."
             return OutOfCredit(
                 f"This call needs about {_shown(needed)} credits; {course.caller.team_name} has {_shown(free)}.{where}",
+                moment=clock.now().isoformat(),
                 link=link,
             )
         case _:

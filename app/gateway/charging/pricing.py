@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -11,8 +12,11 @@ from app.domain.catalog import cards, cards_store, policy
 from app.domain.catalog.cards import Card, Facts
 from app.domain.catalog.policy import Ended
 from app.gateway.course import Course
+from app.wire import tiers
 
 _DRIFT_PERCENT = 1
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class Priced(Struct, frozen=True, kw_only=True):
@@ -33,14 +37,31 @@ class Priced(Struct, frozen=True, kw_only=True):
         return None if self.facts is None or self.card is None else cards.facts_json(self.facts)
 
 
+def chargeable(course: Course, usage: Usage, source: UsageSource) -> tuple[Usage, UsageSource]:
+    """The usage, if it can be charged; else what the call was let in for: what has no price is not free.
+
+    So a provider that suddenly counts in units that its rates do not know loses nobody any credits.
+    """
+    bill, candidate = course.bill, course.candidate
+    card = bill.cards.get(candidate.route.id) if candidate is not None else None
+    if not bill.charges or card is None or not bill.is_held or source in ("none", "reported_cost"):
+        return usage, source
+    if cards.charge(card, usage, bill.facts) is not None:
+        return usage, source
+    _log.error("call.unpriced", call=course.id, deployment=card.deployment_id, usage=usage)
+    return bill.forecast, "hold"
+
+
 def price(course: Course, usage: Usage, source: UsageSource, reported_nano: int | None) -> Priced:
     """`reported_nano` is what the provider itself says that the call costs, in nano-USD."""
     bill, candidate = course.bill, course.candidate
     if bill.billing == "off":
         return Priced()
     facts = bill.facts
-    if course.outcome.service_tier is not None:
-        facts = replace(facts, service_tier=course.outcome.service_tier)
+    served = course.outcome.service_tier
+    if served is not None:
+        # Who asks for a dear tier and is served as usual pays as usual.
+        facts = replace(facts, service_tier=None if served == tiers.USUAL else served)
     card = bill.cards.get(candidate.route.id) if candidate is not None else None
     ruling = policy.outcome(bill.policy, _ended(course, usage), is_something_delivered=_is_delivered(course, usage))
     charged = policy.charged(usage, ruling.action)
@@ -80,7 +101,8 @@ def has_drifted(cost_nano: int | None, reported_nano: int | None) -> bool:
 
 
 def _ended(course: Course, usage: Usage) -> Ended:
-    if course.bill.is_cut:
+    bill, outcome = course.bill, course.outcome
+    if bill.is_cut or (bill.most_output is not None and policy.is_too_long(outcome.finish_reason)):
         return "out_of_credit"
     if course.is_client_gone or course.stop_reason == "client_gone":
         return "client_gone"
@@ -88,7 +110,7 @@ def _ended(course: Course, usage: Usage) -> Ended:
         return "stopped"
     if course.error is not None:
         return "failed"
-    if policy.is_refusal(course.outcome.finish_reason):
+    if policy.is_refusal(outcome.finish_reason):
         return "refused"
     if course.request.endpoint.task == "conversation" and not _is_delivered(course, usage):
         return "empty"

@@ -75,7 +75,12 @@ class Across:
         self._answer = answer
         text = "".join(part.text for part in answer.parts if isinstance(part, Text))
         problem = self._problem(text, answer.finish)
-        facts = AnswerFacts(upstream_id=answer.upstream_id, finish_reason=answer.finish, usage=answer.usage)
+        facts = AnswerFacts(
+            upstream_id=answer.upstream_id,
+            finish_reason=answer.finish,
+            usage=answer.usage,
+            service_tier=answer.service_tier,
+        )
         reply, usage = passage.reply(self._course), self._usage(answer.usage)
         if self._course.request.body.is_streamed:
             writer = self._writer = self._client.stream_writer(reply)

@@ -161,7 +161,8 @@ def end(budget_id: str, as_json: bool) -> None:
 def recount(budget_id: str, as_json: bool) -> None:
     """Count anew what was spent of the budget ID in its present window, from the calls, and put it right.
 
-    The first window of a budget may lack calls that ran when it was made.
+    The first window of a budget may lack calls that ended in the moment in which it was made, and what is given back
+    of a call's credits is not taken off before this.
     """
     from app.base import clock
     from app.domain.billing import budget_words

@@ -25,8 +25,9 @@ def apply(file: str, prune: bool, dry_run: bool, yes: bool, as_json: bool) -> No
     """Make the hub as FILE says: print a plan, then carry it out in one transaction. Run again, it changes nothing.
 
     FILE is YAML or JSON, - is standard input. A part that it leaves out is left alone, also with --prune: a whole
-    section (billing, providers, models, teams), or the credentials of a provider, the aliases, routes, cost or price of
-    a model, the members, keys or credits of a team. An empty list [] is not left out: with --prune it removes all.
+    section (billing, providers, models, teams, budgets), or the credentials of a provider, the aliases, routes, cost or
+    price of a model, the members, keys or credits of a team. An empty list [] is not left out: with --prune it removes
+    all.
 
     env:NAME in place of a secret takes it from the environment.
     """

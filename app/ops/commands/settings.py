@@ -30,6 +30,7 @@ def list_settings(as_json: bool) -> None:
     console.print_table(
         ["setting", "is", "means"],
         [[name, value, settings.SETTINGS[name].about] for name, value in values.items()],
+        empty="",
     )
 
 
@@ -72,4 +73,4 @@ def set_setting(name: str, value: str, as_json: bool) -> None:
     if as_json:
         console.print_json({"name": name, "before": before, "value": after})
         return
-    console.say(f"{name} is {after or 'empty'}." if before == after else f"{name}: {before or 'empty'} → {after or 'empty'}")
+    console.say(f"{name}: {before or 'empty'} → {after or 'empty'}")

@@ -57,7 +57,7 @@ def listed(providers: Sequence[ProviderRow], snapshot: Snapshot, budgets: Sequen
                 command="hub key create --team default --name my-app",
             )
         )
-    over = [(of, one) for of, one in budgets if one.is_over_last_level]
+    over = [(of, one) for of, one in budgets if one.is_over_last_level or one.blocks]
     # The fullest first: with many budgets the rest are for the list.
     over.sort(key=lambda budget: -budget[1].percent)
     found += [_of_budget(of, one) for of, one in over[:_BUDGETS_SHOWN]]

@@ -10,13 +10,14 @@ from typing import Any
 
 from app.base import clock
 from app.base.clock import MICROSECONDS
+from app.base.money import show_nano
 from app.base.usage import Usage
 from app.domain.calls import history, statistics
 from app.domain.calls.history import Wanted
 from app.domain.calls.models import Call
 from app.domain.identity.callers import Caller
 from app.gateway.formats import FORMATS
-from app.web.api.aigne_query import Query, caller_of, encode
+from app.web.api.aigne_query import Query, caller_of, credit_number, encode
 from app.web.api.visit import Visit
 
 _TYPE_OF_TASK = {
@@ -73,6 +74,7 @@ async def export(visit: Visit) -> None:
         shown = _row(row, caller)
         cells: dict[str, Any] = {**shown, **shown["usageMetrics"], "timestamp": shown["createdAt"]}
         cells |= {"provider": row.provider or "", "userName": caller.team_name, "userEmail": ""}
+        cells["credits"] = show_nano(_charged(row))
         table.writerow([_cell(cells[column]) for column in _COLUMNS])
     name = f"model-calls-{clock.now():%Y-%m-%d}.csv"
     headers = [
@@ -156,13 +158,18 @@ def _row(call: Call, caller: Caller) -> dict[str, Any]:
             "totalTokens": tokens,
             "numberOfImageGeneration": usage.images,
         },
-        "credits": 0,
+        "credits": credit_number(_charged(call)),
         "errorReason": None if call.error_text is None else call.error_text[:_MAX_REASON],
         "appDid": project,
         "appInfo": {"appDid": project, "appName": project, "appLogo": "", "appUrl": ""},
         "userDid": caller.team_id,
         "userInfo": {"did": caller.team_id, "fullName": caller.team_name, "email": ""},
     }
+
+
+def _charged(call: Call) -> int:
+    """Less what was given back."""
+    return (call.charge_nano or 0) - call.refunded_nano
 
 
 def _type(endpoint: str) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from app.base import clock
 from app.base.clock import MICROSECONDS
 from app.base.errors import BadRequest, NotAllowed
+from app.base.money import show_nano
 from app.domain.calls.statistics import Range
 from app.domain.identity.callers import Caller
 from app.gateway import admission
@@ -37,6 +38,11 @@ def caller_of(visit: Visit) -> Caller:
     caller = visit.caller()
     admission.check_caller(caller, clock.now())
     return caller
+
+
+def credit_number(amount_nano: int) -> msgspec.Raw:
+    """Credits as a number of JSON, to the last digit."""
+    return msgspec.Raw(show_nano(amount_nano).encode())
 
 
 class Query:

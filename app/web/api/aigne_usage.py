@@ -12,7 +12,7 @@ from typing import Any
 from app.base.clock import MICROSECONDS
 from app.domain.calls import statistics
 from app.domain.calls.statistics import InBucket, OfProject, Range, Sums
-from app.web.api.aigne_query import DAY_US, HOUR_US, Query, caller_of, encode
+from app.web.api.aigne_query import DAY_US, HOUR_US, Query, caller_of, credit_number, encode
 from app.web.api.visit import Visit
 
 _PAGE_SIZE = 20
@@ -23,11 +23,15 @@ async def projects(visit: Visit) -> None:
     caller, query = caller_of(visit), Query(visit)
     query.refuse_all_users()
     page, size = query.paging(_PAGE_SIZE)
-    # Calls are not charged yet, so by credits all are alike.
-    query.word("sortBy", ("totalCalls", "totalCredits"), "totalCalls")
+    by_credits = query.word("sortBy", ("totalCalls", "totalCredits"), "totalCalls") == "totalCredits"
     is_descending = query.word("sortOrder", ("asc", "desc"), "desc") == "desc"
     async with visit.gateway.shared.db.reading() as session:
-        found = await statistics.by_project(session, query.range_of(caller), is_descending=is_descending)
+        found = await statistics.by_project(
+            session,
+            query.range_of(caller),
+            order="credits" if by_credits else "calls",
+            is_descending=is_descending,
+        )
     shown = [_project_row(row) for row in found[(page - 1) * size : page * size]]
     await visit.answer(encode({"projects": shown, "total": len(found), "page": page, "pageSize": size}))
 
@@ -47,7 +51,7 @@ async def group_trends(visit: Visit) -> None:
     for row in rows:
         by_start.setdefault(row.start_us, {})[row.project] = {
             "totalUsage": row.sums.tokens,
-            "totalCredits": 0,
+            "totalCredits": credit_number(row.sums.charged_nano),
             "totalCalls": row.sums.calls,
             "successCalls": row.sums.succeeded,
             **_times(row.sums),
@@ -96,7 +100,7 @@ def _filled(rows: Iterable[InBucket], starts: Iterable[int]) -> list[dict[str, A
             "successCalls": sums.succeeded,
             "successRate": round(100 * sums.success_rate, 2),
             **_times(sums),
-            "totalCredits": 0,
+            "totalCredits": credit_number(sums.charged_nano),
             "totalUsage": sums.tokens,
         }
         for start, sums in sorted(by_start.items())
@@ -116,7 +120,7 @@ def _starts(range_: Range, size_us: int, offset_us: int) -> range:
 def _project_row(row: OfProject) -> dict[str, Any]:
     return _project(row.project) | {
         "totalCalls": row.sums.calls,
-        "totalCredits": 0,
+        "totalCredits": credit_number(row.sums.charged_nano),
         "avgDuration": _times(row.sums)["avgDuration"],
         "successRate": round(100 * row.sums.success_rate, 2),
         "lastCallTime": _second(row.sums),

@@ -48,7 +48,7 @@ async def info(visit: Visit) -> None:
                 "creditBalance": balance,
                 "currency": _CURRENCY if balance is not None else None,
                 "creditPrefix": None,
-                "paymentLink": None,
+                "paymentLink": _link(visit),
                 "profileLink": f"{visit.address_of_hub()}/",
             }
         )
@@ -127,7 +127,7 @@ async def credit_transactions(visit: Visit) -> None:
 async def payment_link(visit: Visit) -> None:
     """A JSON text in the original; null: nothing can be bought here."""
     caller_of(visit)
-    await visit.answer(b"null")
+    await visit.answer(encode(_link(visit)))
 
 
 async def quota(visit: Visit) -> None:
@@ -159,6 +159,11 @@ async def quota(visit: Visit) -> None:
 
 def _has_credits(visit: Visit) -> bool:
     return visit.gateway.snapshots.current.billing == "credits"
+
+
+def _link(visit: Visit) -> str | None:
+    """Where credits can be bought."""
+    return visit.gateway.snapshots.current.purchase_link if _has_credits(visit) else None
 
 
 async def _balance(visit: Visit, caller: Caller) -> Balance:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from app.base.errors import AppError, BadRequest, BudgetExceeded
+from app.base.errors import AppError, BadRequest, BudgetExceeded, OutOfCredit
 from app.wire.aigne.spelling import snake
 from app.wire.endpoint import Endpoint
 from app.wire.request import (
@@ -121,10 +121,12 @@ def _has_schema(inner: Document) -> bool:
 
 def error_fields(error: AppError, call_id: str | None) -> dict[str, Any]:
     """`message` and `type` as AIGNE's clients read them; the rest is ours, in the same words as in other formats."""
+    bought = {"timestamp": error.moment, "link": error.link} if isinstance(error, OutOfCredit) else {}
     return {
         "message": error.sentence
         if call_id is None or error.http_status < 500
         else f"{error.sentence} (call {call_id})",
+        **bought,
         # A budget is not mended by buying credits, to which the client would send people.
         "type": _NO_CREDIT if error.http_status == 402 and error.code != BudgetExceeded.code else error.code,
         "code": error.code,

@@ -18,12 +18,15 @@ import asyncpg
 
 Rows = Sequence[Sequence[Any]]
 
-_WALLET = "SELECT coalesce(sum(e.amount_nano), 0) FROM entry e JOIN journal j ON j.ref = e.ref WHERE e.account = 'wallet'"
+_WALLET = """SELECT coalesce(sum(e.amount_nano), 0) FROM entry e JOIN journal j ON j.ref = e.ref
+        WHERE e.account = 'wallet'"""
 
 NOTHING_FOUND_BY = {
     "a journal does not come to zero": "SELECT ref FROM entry GROUP BY ref HAVING sum(amount_nano) <> 0",
-    "a journal without entries": "SELECT ref FROM journal j WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.ref = j.ref)",
-    "an entry without a journal": "SELECT ref FROM entry e WHERE NOT EXISTS (SELECT 1 FROM journal j WHERE j.ref = e.ref)",
+    "a journal without entries": """
+        SELECT ref FROM journal j WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.ref = j.ref)""",
+    "an entry without a journal": """
+        SELECT ref FROM entry e WHERE NOT EXISTS (SELECT 1 FROM journal j WHERE j.ref = e.ref)""",
     "the whole book does not come to zero": "SELECT sum(amount_nano) FROM entry HAVING sum(amount_nano) <> 0",
     "posted is not the sum of the wallet's entries": f"""
         SELECT a.team_id, a.posted_nano FROM account a WHERE a.posted_nano <> ({_WALLET} AND j.team_id = a.team_id)""",
@@ -33,9 +36,10 @@ NOTHING_FOUND_BY = {
     "overage is not the sum of its entries": f"""
         SELECT a.team_id, a.overage_nano FROM account a
         WHERE -a.overage_nano <> ({_WALLET} AND j.team_id = a.team_id AND e.grant_id IS NULL)""",
-    "a grant has not left what its entries say": f"""
-        SELECT g.id, g.remaining_nano FROM credit_grant g
-        WHERE g.remaining_nano <> ({_WALLET} AND j.team_id = g.team_id AND e.grant_id = g.id)""",
+    "a grant has not left what its entries say": """
+        SELECT g.id, g.remaining_nano FROM credit_grant g LEFT JOIN
+        (SELECT grant_id, sum(amount_nano) AS rest FROM entry WHERE account = 'wallet' GROUP BY grant_id) e
+        ON e.grant_id = g.id WHERE g.remaining_nano <> coalesce(e.rest, 0)""",
     "a grant is burnt by another team": """
         SELECT e.ref FROM entry e JOIN journal j ON j.ref = e.ref JOIN credit_grant g ON g.id = e.grant_id
         WHERE g.team_id <> j.team_id""",
@@ -51,7 +55,7 @@ NOTHING_FOUND_BY = {
         AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.ref = 'settle:' || h.call_id AND j.team_id = h.team_id)""",
     "a settlement without its hold": """
         SELECT ref FROM journal j WHERE j.kind = 'settle'
-        AND NOT EXISTS (SELECT 1 FROM hold h WHERE 'settle:' || h.call_id = j.ref AND h.state = 'settled')""",
+        AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.call_id = substr(j.ref, 8) AND h.state = 'settled')""",
     "an ended hold without its moment": "SELECT call_id FROM hold WHERE (state = 'open') <> (ended_us IS NULL)",
     "a negative charge": """
         SELECT e.ref FROM entry e JOIN journal j ON j.ref = e.ref
@@ -60,8 +64,10 @@ NOTHING_FOUND_BY = {
         SELECT ref, account FROM entry WHERE (account IN ('expired', 'refunded', 'adjusted') AND amount_nano < 0)
         OR (account IN ('granted', 'sold', 'written_off') AND amount_nano > 0)""",
     "a grant without its journal": """
-        SELECT g.id FROM credit_grant g WHERE 1 <> (SELECT count(*) FROM entry e JOIN journal j ON j.ref = e.ref
-        WHERE e.grant_id = g.id AND e.amount_nano > 0 AND e.amount_nano = g.amount_nano AND j.kind IN ('grant', 'refund'))""",
+        SELECT g.id FROM credit_grant g LEFT JOIN
+        (SELECT e.grant_id, min(e.amount_nano) AS amount, count(*) AS times FROM entry e JOIN journal j ON j.ref = e.ref
+        WHERE e.amount_nano > 0 AND e.grant_id IS NOT NULL AND j.kind IN ('grant', 'refund') GROUP BY e.grant_id) e
+        ON e.grant_id = g.id WHERE e.grant_id IS NULL OR e.times <> 1 OR e.amount <> g.amount_nano""",
     "taken back is not what the entries say": """
         SELECT j.team_id FROM journal j JOIN entry e ON e.ref = j.ref WHERE e.account = 'refunded' GROUP BY j.team_id
         HAVING sum(e.amount_nano) <>

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from app.base.config import read_settings
 from app.base.db import Database
+from app.base.ids import new_id
 from app.base.postgres_writer import PostgresWriter
 from app.base.sqlite_writer import SqliteWriter
 from app.base.writer import Movement, Posting, Refused, Writer
@@ -38,7 +39,6 @@ class LedgerDesk:
         self.db = Database(self.settings)
         self.url = environ.get("DATABASE_URL") or f"sqlite:///{self.db.sqlite_path}"
         self.writer: Writer = SqliteWriter(self.db) if self.db.is_sqlite else PostgresWriter(self.settings)
-        self._numbers = 0
 
     async def start(self) -> None:
         await self.writer.start()
@@ -121,7 +121,7 @@ def give(ref: str, amount: int, *, team: str = "acme", now: int = NOW, **fields:
     values: dict[str, Any] = {"category": "promo", "reason": "test", "actor": "hub", "source": "test"} | fields
     if values["category"] == "paid":
         values.setdefault("house", "sold")
-    return Give(team_id=team, grant_id=f"g-{ref}", source_ref=ref, amount_nano=amount, now_us=now, **values)
+    return Give(team_id=team, grant_id=new_id(), source_ref=ref, amount_nano=amount, now_us=now, **values)
 
 
 def take(call: str, wish: int, least: int | None = None, *, team: str = "acme", now: int = NOW, **fields: Any) -> Take:

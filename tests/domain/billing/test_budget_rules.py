@@ -12,8 +12,7 @@ from app.base.errors import BadValue
 from app.base.money import NANO
 from app.base.usage import Usage
 from app.domain.billing import budget_notices, budget_rules, budget_words
-from app.domain.billing.budget_rules import BudgetRule, Budgets
-from app.domain.billing.budget_rules import terms as made
+from app.domain.billing.budget_rules import BudgetRule, Budgets, Terms
 
 _DEFAULTS: dict[str, Any] = {
     "scope": "team",
@@ -27,8 +26,14 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+def _made(fields: dict[str, Any]) -> Terms:
+    given: dict[str, Any] = _DEFAULTS | fields
+    return budget_rules.terms(**given)
+
+
 def _rule(id_: str = "b1", **fields: Any) -> BudgetRule:
-    return BudgetRule(**_DEFAULTS | fields, id=id_, created_us=0)
+    given: dict[str, Any] = _DEFAULTS | fields
+    return BudgetRule(**given, id=id_, created_us=0)
 
 
 def _us(text: str) -> int:
@@ -109,14 +114,14 @@ def test_a_new_window_has_a_spend_of_its_own() -> None:
 )
 def test_what_a_budget_cannot_be_is_refused_by_name(field: str, value: Any, param: str) -> None:
     with pytest.raises(BadValue) as refused:
-        made(**_DEFAULTS | {field: value})
+        _made({field: value})
     assert refused.value.param == param
 
 
 def test_a_budget_that_does_not_block_warns_at_least_once() -> None:
-    assert made(**_DEFAULTS | {"warn_percents": ()}).warn_percents == ()
+    assert _made({"warn_percents": ()}).warn_percents == ()
     with pytest.raises(BadValue, match="does not block"):
-        made(**_DEFAULTS | {"warn_percents": (), "action": "warn"})
+        _made({"warn_percents": (), "action": "warn"})
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,9 @@ async def test_a_call_that_has_ended_is_not_extended(desk: LedgerDesk) -> None:
     assert await desk.balance() == Balance(90, 10, 0)
 
 
-async def test_more_than_was_held_becomes_overage_up_to_the_overdraft_and_then_the_houses_loss(desk: LedgerDesk) -> None:
+async def test_more_than_was_held_is_overage_up_to_the_overdraft_and_then_the_houses_loss(
+    desk: LedgerDesk,
+) -> None:
     await desk.open("acme", line=5)
     await desk.done(give("a", 100), take("c1", 100))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -17,6 +18,7 @@ from app.base.money import NANO
 from app.domain.billing import balances, starters
 from app.domain.billing.models import CreditGrant
 from app.domain.catalog import settings
+from app.gateway import verifying
 from app.gateway.starters import give_starter
 
 DAY_US = 24 * 3600 * clock.MICROSECONDS
@@ -26,7 +28,9 @@ DAY_US = 24 * 3600 * clock.MICROSECONDS
 async def db(hub_environ: dict[str, str]) -> AsyncIterator[Database]:
     database = Database(read_settings(hub_environ))
     yield database
+    books = await verifying.verify(database, now_us=time.time_ns() // 1000, with_calls=False)
     await database.close()
+    assert not books.wrong
 
 
 async def signed_up(db: Database, person: str, team_id: str | None = None) -> str:
@@ -74,7 +78,9 @@ async def test_of_32_that_sign_up_as_one_person_at_once_one_is_given(db: Databas
     assert await given_nano(db) == NANO
 
 
-async def test_the_starters_of_a_day_are_never_more_than_its_limit(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_starters_of_a_day_are_never_more_than_its_limit(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await told(db, starter_credits="1", starter_daily_limit="5.5")
 
     outcomes = await asyncio.gather(*(signed_up(db, starters.person_of_did(f"z{n}")) for n in range(20)))

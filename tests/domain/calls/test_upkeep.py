@@ -13,10 +13,9 @@ from app.base.config import Settings, read_settings
 from app.base.db import Database
 from app.base.ids import new_id
 from app.base.usage import METERS
-from app.domain.calls import upkeep
-from app.gateway.charging import recovery
 from app.domain.calls.models import Call, IdempotentAnswer, Process
 from app.domain.calls.upkeep import LEASE_SECONDS, Presence
+from app.gateway.charging import recovery
 
 
 class Books:
@@ -44,8 +43,7 @@ class Books:
         return call_id
 
     async def end_orphans(self, data_dir: Path | None = None) -> int:
-        async with self.db.writing() as session:
-            return await recovery.end_orphans(session, data_dir or self.data_dir)
+        return await recovery.end_orphans(self.db, data_dir or self.data_dir)
 
     async def status_of(self, call_id: str) -> str | None:
         async with self.db.reading() as session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,6 +140,8 @@ def test_the_shipped_bundle_has_every_kind_with_a_price_list_and_names_its_sourc
     assert {row.kind for row in shipped.rows} == set(KINDS) - {"custom", "demo", "ideogram"}
     assert {row.source for row in shipped.rows} == {source.name for source in shipped.sources}
     assert all(source.url.startswith("https://") and source.version != "unknown" for source in shipped.sources)
+    licenses = (Path(bundle.__file__).parent / "price_bundle" / "LICENSES.txt").read_text()
+    assert all(source.name in licenses for source in shipped.sources if source.license == "MIT")
     assert {row.cost_nano for row in shipped.match("ollama", "whatever:8b")} == {0}
     # A cost of nothing is said by who can know it.
     free = {(row.kind, row.source) for row in shipped.rows if row.cost_nano == 0 and not row.model.endswith(":free")}

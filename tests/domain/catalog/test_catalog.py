@@ -118,7 +118,7 @@ async def test_only_what_differs_gets_a_new_rate_line(session: AsyncSession):
     assert await rates.set_card(session, "d", {"input": (1, 0)}, "file") == 0
 
     assert await rates.newest(session, ["d", "e"]) == {"d": {"input": rates.Line(1, 0)}, "e": {}}
-    lines = (await session.scalars(select(Rate).order_by(Rate.effective_from, Rate.id))).all()
+    lines = (await session.scalars(select(Rate).order_by(Rate.effective_from, Rate.meter.desc()))).all()
     assert [(line.meter, line.per_units, line.cost_nano, line.price_nano) for line in lines] == [
         ("input", 1_000_000, 1, 2),
         ("images", 1, 3, None),

@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from app.base import clock
 from app.domain.billing import grants
 from app.domain.calls import history
+from app.domain.calls.models import Call
+from app.domain.catalog import settings
 from app.domain.identity import teams
 from tests.emulators.handle import Upstream
-from tests.hubs import HUB_KEY, RunningHub, client, described, running_hub
+from tests.hubs import HUB_KEY, RunningHub, client, described, running_hub, until
 
 Json = dict[str, Any]
 
@@ -155,6 +158,8 @@ async def test_credits_that_were_granted_are_told_in_both_units(
             for amount in (1_500_000_000, 500_000_000):
                 await grants.grant(session, team_id=team.id, amount_nano=amount, source="test", reason="a gift")
             await grants.deduct(session, team_id=team.id, amount_nano=1_600_000_000, reason="too much", actor="test")
+            await settings.put(session, "purchase_link", "https://example.com/buy")
+        await until(lambda: hub.gateway.snapshots.current.purchase_link)
 
         info = await got(hub, "/api/user/info")
         balance = await got(hub, "/api/user/credit/balance")
@@ -162,8 +167,9 @@ async def test_credits_that_were_granted_are_told_in_both_units(
         second = await got(hub, "/api/user/credit/grants?pageSize=1&page=2")
         moves = await got(hub, "/api/user/credit/transactions?pageSize=2")
         quota = await got(hub, "/api/usage/quota")
+        link = await got(hub, "/api/user/credit/payment-link")
 
-    assert info["enableCredit"] is True
+    assert info["enableCredit"] is True and info["paymentLink"] == link == "https://example.com/buy"
     assert info["creditBalance"] == {"balance": "0.4", "total": "2", "grantCount": 2, "pendingCredit": "0"}
     assert (balance["balance"], balance["total"], balance["currency"]["decimal"]) == ("4000000000", "20000000000", 10)
     assert [(row["amount"], row["remaining_amount"], row["status"], row["category"]) for row in page["list"]] == [
@@ -273,6 +279,28 @@ async def test_a_query_that_is_wrong_is_told_so(hub: RunningHub, query: str, sta
     answer = await hub.http.get(f"/api/user/model-calls?{query}")
 
     assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+
+
+async def test_what_calls_were_charged_is_told_of_each_and_summed_to_the_last_digit(hub: RunningHub) -> None:
+    for project in ("one", "two", "two"):
+        await call(hub, project=project)
+    charged = {"one": (2_000_000_001, 500_000_000), "two": (250_000_000, 0)}
+    async with hub.db.writing() as session:
+        for project, (charge, refunded) in charged.items():
+            amounts = {"charge_nano": charge, "refunded_nano": refunded}
+            await session.execute(update(Call).where(Call.project == project).values(amounts))
+
+    rows = (await hub.http.get("/api/user/model-calls")).text
+    table = list(csv.DictReader(io.StringIO((await hub.http.get("/api/user/model-calls/export")).text)))
+    by_credits = (await got(hub, "/api/usage/projects?sortBy=totalCredits"))["projects"]
+    by_calls = (await got(hub, "/api/usage/projects"))["projects"]
+    trends = (await hub.http.get("/api/usage/projects/trends?appDid=one&timeRange=7")).text
+
+    assert rows.count('"credits":0.25,') == 2 and rows.count('"credits":1.500000001,') == 1
+    assert [row["credits"] for row in table] == ["0.25", "0.25", "1.500000001"]
+    assert [(row["appDid"], row["totalCredits"]) for row in by_credits] == [("one", 1.500000001), ("two", 0.5)]
+    assert [row["appDid"] for row in by_calls] == ["two", "one"]
+    assert '"totalCredits":1.500000001,' in trends
 
 
 @pytest.mark.databases("sqlite")
