@@ -9,8 +9,10 @@ from typing import Any
 
 from sqlalchemy import select
 
+from app.base.clock import now_us
 from app.base.money import nano
 from app.domain.billing.models import Account, BudgetSpend, Hold, Journal
+from app.gateway import verifying
 from tests.emulators.handle import Upstream
 from tests.hubs import Json, RunningHub, described, running_hub
 
@@ -34,8 +36,10 @@ def priced(upstream: Upstream, credits: str = "1", *, billing: str = "credits", 
 async def credit_hub(
     environ: Mapping[str, str], upstream: Upstream, credits: str = "1", **more: Any
 ) -> AsyncIterator[RunningHub]:
+    """Whatever a test does with it, its books are right at the end."""
     async with running_hub(environ, priced(upstream, credits, **more)) as hub:
         yield hub
+        assert (await verifying.verify(hub.db, now_us=now_us(), most=100)).wrong == []
 
 
 async def account(hub: RunningHub) -> Account:

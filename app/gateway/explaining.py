@@ -14,19 +14,22 @@ from msgspec import Struct
 from app.base import clock
 from app.base.db import AsyncSession
 from app.base.errors import AppError, Conflict, NotFound
+from app.base.money import show_nano
+from app.base.usage import Usage
 from app.domain.billing import balances, budget_words
 from app.domain.catalog import cards, credentials, deployments, providers
+from app.domain.catalog.cards import Facts
 from app.domain.catalog.models import Credential
 from app.domain.catalog.serving import BUILT_IN, CallableModel
 from app.domain.identity import api_keys, callers, teams, users
 from app.domain.identity.callers import Caller
 from app.domain.identity.models import ApiKey
-from app.gateway import admission, budgeting
+from app.gateway import admission, budgeting, price_checks
 from app.gateway.bill import free_card
 from app.gateway.budgeting import Standing
+from app.gateway.forecasts import SHORT_TOKENS
 from app.gateway.health import Health
 from app.gateway.snapshot import Snapshot
-from app.wire.openai.endpoints import ENDPOINTS
 
 _LONGEST_SHOWN = 30
 """What is longer may be a whole key, which no message repeats."""
@@ -100,6 +103,8 @@ class AccountFacts(Struct, frozen=True, kw_only=True):
 
     free_nano: int
     """What a call can be let in with."""
+    needed_nano: int
+    """What the least call of the model has to have: a short answer, a picture, a second."""
     held_nano: int
     credit_line_nano: int
     is_frozen: bool
@@ -165,7 +170,7 @@ async def explain(
     model = _model(refusals, snapshot, caller, model_name)
     routes = [] if model is None else await _routes(session, snapshot, caller, model, health)
     budget_facts = [] if model is None else await _budgets(session, snapshot, caller, model, project, now_us)
-    account = await _account(session, snapshot, caller.team_id)
+    account = await _account(session, snapshot, caller, model)
     if model is not None:
         refusals += _of_routes(snapshot, model, routes)
     refusals += [
@@ -274,13 +279,8 @@ def _prices(snapshot: Snapshot, caller: Caller, model: CallableModel, deployment
         card = free_card(deployment_id)
     if card is None:
         return PriceFacts(is_whole=False, lines=[])
-    # The endpoint that is made for this type of model, not the conversation that some of them can be had in as well.
-    meters = min(
-        (endpoint for endpoint in ENDPOINTS if model.type in endpoint.model_types),
-        key=lambda endpoint: len(endpoint.model_types),
-    ).meters
     return PriceFacts(
-        is_whole=cards.is_priced(card, meters),
+        is_whole=cards.is_priced(card, price_checks.own_meters(model.type)),
         lines=[
             LineFacts(
                 meter=line.meter,
@@ -305,12 +305,15 @@ async def _budgets(
     ]
 
 
-async def _account(session: AsyncSession, snapshot: Snapshot, team_id: str) -> AccountFacts | None:
+async def _account(
+    session: AsyncSession, snapshot: Snapshot, caller: Caller, model: CallableModel | None
+) -> AccountFacts | None:
     if snapshot.billing != "credits":
         return None
-    balance = await balances.of_team(session, team_id)
+    balance = await balances.of_team(session, caller.team_id)
     return AccountFacts(
         free_nano=balance.free_nano,
+        needed_nano=0 if model is None else _least_charge(snapshot, caller, model),
         held_nano=balance.held_nano,
         credit_line_nano=balance.credit_line_nano,
         is_frozen=balance.is_frozen,
@@ -333,6 +336,18 @@ def _of_account(caller: Caller, account: AccountFacts | None) -> list[str]:
         return []
     if account.is_frozen:
         return [f"The account of team {caller.team_name} is frozen."]
-    if account.free_nano <= 0:
-        return [f"Team {caller.team_name} has no credits left."]
+    if account.free_nano < account.needed_nano:
+        return [
+            f"Team {caller.team_name} has {show_nano(account.free_nano)} credits; the least call needs "
+            f"{show_nano(account.needed_nano)}."
+        ]
     return []
+
+
+def _least_charge(snapshot: Snapshot, caller: Caller, model: CallableModel) -> int:
+    """At the dearest of its deployments, as for a hold."""
+    made = {"image": Usage(images=1, requests=1), "video": Usage(seconds=1, requests=1)}
+    usage = made.get(model.type, Usage(output=SHORT_TOKENS, requests=1))
+    facts = Facts(started_us=clock.now_us())
+    priced = [snapshot.prices.card(route.id, caller.markup_basis_points) for route in model.routes]
+    return max((cards.charge(card, usage, facts) or 0 for card in priced if card is not None), default=0)

@@ -17,7 +17,7 @@ from app.base.db import Database
 from app.base.money import NANO
 from app.base.usage import Usage
 from app.domain.calls import replaying
-from app.domain.catalog import cards, policy
+from app.domain.catalog import cards, policy, settings
 from app.domain.catalog.cards import Card, Facts
 from app.domain.catalog.policy import Action, Ended, Policy
 from app.domain.catalog.pricing import Prices
@@ -66,15 +66,15 @@ class Replay(Struct, frozen=True, kw_only=True):
     total: Sums
 
 
-async def replay(
-    db: Database, then: Prices, *, credit_price_nano: int, policies: Policy, since_us: int, until_us: int
-) -> Replay:
-    """Price the calls that began between these moments anew; `credit_price_nano` is that of now, in nano-USD.
+async def replay(db: Database, then: Prices, *, since_us: int, until_us: int) -> Replay:
+    """Price the calls that began between these moments anew.
 
     The database is read in pieces, with a session for each: what ends meanwhile may be in it or not.
     """
     async with db.reading() as session:
         found = await teams.listed(session)
+        credit_price_nano = (await settings.terms(session)).credit_price_nano
+        policies = policy.read(await settings.get(session, "charging_policy"))
         first = await replaying.first(session, since_us, until_us)
     names = {team.id: team.name for team in found}
     counter = _Counter(then, {team.id: team.markup_basis_points for team in found}, policies)
@@ -107,7 +107,7 @@ class _Counter:
 
     def count(self, rows: Sequence[Sequence[Any]]) -> None:
         for row in rows:
-            (_, team_id, model, deployment, started_us, status, charged_as, source, words, cost, charge, told) = row[:12]
+            _, team_id, model, deployment, started_us, status, charged_as, source, words, cost, charge, told = row[:12]
             usage = Usage(
                 input=row[12],
                 cache_read=row[13],
@@ -161,9 +161,7 @@ class _Counter:
         if charged_as is not None:
             return cast(Action, charged_as.rpartition(" ")[2])
         is_delivered = bool(usage.output or usage.audio_out or usage.images or usage.seconds or status == "succeeded")
-        return policy.outcome(
-            self._policies, _ENDED.get(status, "failed"), is_something_delivered=is_delivered
-        ).action
+        return policy.outcome(self._policies, _ENDED.get(status, "failed"), is_something_delivered=is_delivered).action
 
 
 def amounts(

@@ -29,6 +29,7 @@ _COMMANDS = {
     "explain": "explain:explain",
     "settings": "settings:settings",
     "prices": "prices:prices",
+    "reprice": "reprice:reprice",
     "verify": "verify:verify",
     "receipt": "receipt:receipt",
     "credits": "credits:credits_",

@@ -36,6 +36,7 @@ HUB_CHECKS: tuple[tuple[str, HubCheck], ...] = (
     ("credentials", doctor_hub.credentials_),
     ("providers", doctor_hub.providers_),
     ("models", doctor_hub.models),
+    ("prices", doctor_hub.prices),
     ("API keys", doctor_hub.keys),
 )
 

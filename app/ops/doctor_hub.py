@@ -12,13 +12,17 @@ from app.base.config import Settings
 from app.base.db import Database
 from app.base.vault import Vault, VaultError
 from app.domain.calls import reports
-from app.domain.catalog import credentials, deployments, providers
+from app.domain.catalog import credentials, deployments, pricing, providers, settings
 from app.domain.identity import api_keys, hub_secrets
 from app.domain.identity.models import HubSetting
+from app.gateway import price_checks
 from app.ops.findings import Finding, fatal, ok, warning
 
 _SHOWN = 5
 """Names in a sentence; more are counted."""
+
+_FAULTS_SHOWN = 20
+"""Of prices; there may be one for every model."""
 
 _OLDEST_SQLITE = (3, 35)
 """The first with RETURNING."""
@@ -139,6 +143,18 @@ async def models(hub: Hub) -> Sequence[Finding]:
             warning(f"All routes lead to disabled providers: {_some(stuck)}.", "Enable the provider, or add a route.")
         )
     return findings or [ok(f"{len(rows)} have a route.")]
+
+
+async def prices(hub: Hub) -> Sequence[Finding]:
+    async with hub.db.reading() as session:
+        billing = await settings.billing_mode(session)
+        faults = await price_checks.faults(session, billing, await pricing.load(session))
+    if not faults:
+        return [ok("No call is refused, and none sold at a loss, for want of a price.")]
+    findings = [warning(fault.sentence, f"Run: {fault.command}") for fault in faults[:_FAULTS_SHOWN]]
+    if len(faults) > _FAULTS_SHOWN:
+        findings.append(warning(f"And {len(faults) - _FAULTS_SHOWN} more.", "See them with: hub prices notices"))
+    return findings
 
 
 async def keys(hub: Hub) -> Sequence[Finding]:

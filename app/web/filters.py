@@ -82,5 +82,6 @@ ALL: Mapping[str, Callable[..., Any]] = {
     "duration": duration,
     "when": when,
     "usd": usd,
+    "nano": money.show_nano,
     "plural": plural,
 }

@@ -90,6 +90,12 @@ DAMAGES: dict[str, tuple[str, ...]] = {
         "grant:test:other",
         "UPDATE credit_grant SET team_id = 'acme' WHERE source_ref = 'other'",
     ),
+    "the house names a grant": (
+        "grant",
+        "entry",
+        "deduct:d1",
+        "UPDATE entry SET grant_id = 'x' WHERE ref = 'deduct:d1' AND account = 'adjusted'",
+    ),
     "a grant of nobody": (
         "orphan",
         "credit_grant",

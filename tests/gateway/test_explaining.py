@@ -137,7 +137,8 @@ async def test_without_credits_a_call_is_refused_only_where_they_are_charged(ope
     await applied(opened, "billing: cost")
     free = await _explained(opened, key="empty/k")
 
-    assert charged.refusals == ["Team empty has no credits left."]
+    [refusal] = charged.refusals
+    assert refusal.startswith("Team empty has 0 credits; the least call needs 0.")
     assert free.passes and free.account is None
 
 

@@ -58,7 +58,7 @@ class _Walk:
         self.grants: dict[str, _Grant] = {}
         self.posted = 0
         self.bare = 0
-        """Of the wallet, on no grant: below zero it is overage."""
+        """Of the wallet, on no grant: what is owed, below zero."""
         self.taken = 0
         self.at = 0
         self.prev = book.NO_HEAD
@@ -225,20 +225,23 @@ def _add(report: Report, walk: _Walk, ref: str, entries: Sequence[EntryLine]) ->
     for line in entries:
         amount = line.amount
         total += amount
-        if line.account == "wallet":
-            walk.posted += amount
-            if line.grant_id is None:
-                walk.bare += amount
-                continue
-            grant = walk.grants.get(line.grant_id)
-            if grant is None:
-                report.tell("grant", "entry", ref, line.grant_id, f"a grant of {walk.row.team_id}")
-                continue
-            grant.sum += amount
-            if amount > 0:
-                grant.filled += amount
-        elif line.account == "refunded":
-            walk.taken += amount
+        if line.account != "wallet":
+            if line.grant_id is not None:
+                report.tell("grant", "entry", ref, f"{line.account} {line.grant_id}", f"{line.account} alone")
+            if line.account == "refunded":
+                walk.taken += amount
+            continue
+        walk.posted += amount
+        if line.grant_id is None:
+            walk.bare += amount
+            continue
+        grant = walk.grants.get(line.grant_id)
+        if grant is None:
+            report.tell("grant", "entry", ref, line.grant_id, f"a grant of {walk.row.team_id}")
+            continue
+        grant.sum += amount
+        if amount > 0:
+            grant.filled += amount
     return total
 
 
@@ -273,8 +276,7 @@ def _check_account(report: Report, walk: _Walk, held: int) -> None:
             next_end = grant.expires_us if next_end is None else min(next_end, grant.expires_us)
     report.same("posted", "account", key, row.posted, walk.posted)
     report.same("posted", "account", key, row.posted, remaining - row.overage)
-    if row.overage < 0:
-        report.tell("posted", "account", key, row.overage, "an overage of 0 or more")
+    report.same("posted", "account", key, -row.overage, walk.bare)
     report.same("held", "account", key, row.held, held)
     report.same("taken", "account", key, taken_back, walk.taken)
     # Earlier than need be only costs a look.

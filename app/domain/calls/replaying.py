@@ -46,5 +46,5 @@ async def piece(
 ) -> Sequence[Sequence[Any]]:
     """The next of them that have ended, in the order of their ids: after this one, or with `is_first` from it on."""
     begins = Call.id >= call_id if is_first else Call.id > call_id
-    query = _QUERY.where(begins, _STARTED >= since_us, _STARTED < until_us).order_by(Call.id).limit(PER_QUERY)
+    query = _QUERY.where(begins, since_us <= _STARTED, until_us > _STARTED).order_by(Call.id).limit(PER_QUERY)
     return (await session.execute(query)).all()

@@ -50,6 +50,16 @@ class Change(Struct, frozen=True, kw_only=True):
     effective_from: datetime | None
     """None: at once."""
 
+    @property
+    def line(self) -> rates.NewLine:
+        return rates.NewLine(
+            meter=self.meter,
+            cost_nano=self.new_cost_nano,
+            price_nano=self.price_nano,
+            condition=self.condition,
+            review_cost_nano=self.review_cost_nano,
+        )
+
 
 class Kept(Struct, frozen=True, kw_only=True):
     """A cost that somebody has entered and that the bundle says otherwise."""
@@ -128,19 +138,20 @@ async def apply(
     done = await diff(session, bundle, provider_name=provider_name, is_replacing=is_replacing)
     by_target: dict[tuple[str, datetime | None], list[rates.NewLine]] = {}
     for change in done.changes:
-        by_target.setdefault((change.deployment_id, change.effective_from), []).append(
-            rates.NewLine(
-                meter=change.meter,
-                cost_nano=change.new_cost_nano,
-                price_nano=change.price_nano,
-                condition=change.condition,
-                review_cost_nano=change.review_cost_nano,
-            )
-        )
+        by_target.setdefault((change.deployment_id, change.effective_from), []).append(change.line)
     # In the order in which they begin: each is compared with what is in force then.
     for (deployment_id, effective_from), lines in sorted(by_target.items(), key=_by_beginning):
         await rates.add_lines(session, deployment_id, lines, source=bundle.rate_source, effective_from=effective_from)
     return done
+
+
+def lines_now(found: Difference) -> dict[str, list[rates.NewLine]]:
+    """What of it would be added at once, by deployment."""
+    lines: dict[str, list[rates.NewLine]] = {}
+    for change in found.changes:
+        if change.effective_from is None:
+            lines.setdefault(change.deployment_id, []).append(change.line)
+    return lines
 
 
 def _of_deployment(

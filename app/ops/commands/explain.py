@@ -63,6 +63,7 @@ def _print(found: Explanation) -> None:
             ("model", None if found.model is None else f"{found.model.name} ({found.model.type})"),
             ("aliases", None if found.model is None or not found.model.aliases else " ".join(found.model.aliases)),
             ("credits", None if account is None else f"{money.show_nano(account.free_nano)} free"),
+            ("needed", None if account is None else f"{money.show_nano(account.needed_nano)} for the least call"),
             ("held", None if account is None else money.show_nano(account.held_nano)),
         ]
     )

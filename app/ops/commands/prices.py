@@ -1,4 +1,4 @@
-"""`hub prices diff|apply|import|refresh`: what providers charge, from price bundles."""
+"""`hub prices diff|apply|import|refresh`: what providers charge, from price bundles. `what_if.py` has two more."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from app.ops import console
+from app.ops.commands import replay_table, what_if
 
 if TYPE_CHECKING:
     from app.base.config import Settings
@@ -23,10 +24,14 @@ _replace_option = console.option(
 
 @click.group()
 def prices() -> None:
-    """What providers charge: compare the hub's rates with a price bundle, and take its costs over.
+    """What providers charge: compare the hub's rates with a price bundle, and take its costs over; look at prices.
 
     The hub comes with a bundle. `hub prices import` and `hub prices refresh` bring a newer one.
     """
+
+
+prices.add_command(what_if.what_if)
+prices.add_command(what_if.notices)
 
 
 @prices.command()
@@ -188,16 +193,9 @@ def _print(found: Difference) -> None:
 
 
 def _when(change: Change) -> str:
-    condition = dict(change.condition)
-    parts: list[str] = []
-    if (tokens := condition.pop("input_over", None)) is not None:
-        parts.append(f"over {tokens:,} tokens in")
-    if "from" in condition:
-        parts.append(f"{condition.pop('from')}–{condition.pop('until')} UTC")
-    parts += [str(value) for value in condition.values()]
-    if change.effective_from is not None:
-        parts.append(f"from {change.effective_from:%Y-%m-%d} on")
-    return ", ".join(parts)
+    words = replay_table.condition_words(change.condition)
+    begins = "" if change.effective_from is None else f"from {change.effective_from:%Y-%m-%d} on"
+    return ", ".join(filter(None, (words, begins)))
 
 
 def _remark(change: Change) -> str:

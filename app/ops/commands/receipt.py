@@ -20,9 +20,7 @@ _file = click.Path(exists=True, dir_okay=False, allow_dash=True)
 @console.option("--out", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Write it to this file.")
 @console.option("--verify", "checked_file", type=_file, metavar="FILE", help="Check the receipt in this file.")
 @console.option("--key", metavar="KEY", help="With --verify: the fingerprint or public key that must have signed it.")
-@console.option(
-    "--public-key", "shows_key", is_flag=True, help="Print the key that signs this hub's receipts."
-)
+@console.option("--public-key", "shows_key", is_flag=True, help="Print the key that signs this hub's receipts.")
 @console.json_option
 def receipt(
     call_id: str | None, out: str | None, checked_file: str | None, key: str | None, shows_key: bool, as_json: bool

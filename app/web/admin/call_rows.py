@@ -15,7 +15,7 @@ from app.wire.notes import Note
 _OWNERS = {"you": "the caller", "admin": "an admin of this hub", "provider": "the provider", "hub": "the hub"}
 """The owners of `base/errors.py`, where `you` is whoever calls."""
 
-_METER_TITLES = {
+METER_TITLES = {
     "input": "Input",
     "cache_read": "Read from cache",
     "cache_write_5m": "Written to cache for 5 min",
@@ -109,7 +109,7 @@ def attempt_rows(
 def usage_rows(call: Call) -> list[UsageRow]:
     """The meters that counted something."""
     return [
-        UsageRow(_METER_TITLES[meter], count, meter == "reasoning")
+        UsageRow(METER_TITLES[meter], count, meter == "reasoning")
         for meter in METERS
         if (count := int(getattr(call, meter)))
     ]

@@ -11,7 +11,7 @@ from app.base.db import AsyncSession, Database
 from app.domain.calls import reports
 from app.domain.catalog import credentials, providers
 from app.domain.identity import api_keys
-from app.gateway import budgeting
+from app.gateway import budgeting, price_checks
 from app.gateway.budgeting import Standing
 from app.gateway.gateway import Gateway
 from app.gateway.snapshot import Snapshot
@@ -85,6 +85,7 @@ async def _standing(request: Request[Any, Any, Any], db: Database, gateway: Gate
         keys = await api_keys.newest(session, standing.KEYS_SHOWN)
         keys_in_all = await api_keys.count(session)
         budgets = await _budgets(session, snapshot)
+        faults = await price_checks.faults(session, snapshot.billing, snapshot.prices)
     rows = standing.provider_rows(provider_list, credential_list, snapshot, gateway.shared.health)
     return {
         "billing": snapshot.billing,
@@ -94,7 +95,7 @@ async def _standing(request: Request[Any, Any, Any], db: Database, gateway: Gate
         "providers_able": sum(row.takes_calls for row in rows),
         "keys": standing.key_rows(keys),
         "keys_in_all": keys_in_all,
-        "to_do": to_do.listed(rows, snapshot, budgets),
+        "to_do": to_do.listed(rows, snapshot, budgets, faults),
         "first_call": to_do.first_call(snapshot, address_of(request)),
     }
 

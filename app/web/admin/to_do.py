@@ -11,11 +11,18 @@ from msgspec import Struct
 from app.base import clock
 from app.domain.billing import budget_words
 from app.gateway.budgeting import Standing
+from app.gateway.price_checks import Fault
 from app.gateway.snapshot import Snapshot
 from app.web.admin.standing import CredentialRow, ProviderRow, Tone, is_valid, model_row
 
 _BUDGETS_SHOWN = 5
+_FAULTS_SHOWN = 5
 _BUDGETS = "hub budget list"
+_FAULTS = {
+    "unpriced": "has no price",
+    "below_cost": "is priced below cost",
+    "drift": "is charged otherwise by its provider than its rates say",
+}
 
 
 class ToDo(Struct, frozen=True, kw_only=True):
@@ -32,8 +39,14 @@ class FirstCall(Struct, frozen=True, kw_only=True):
     curl: str
 
 
-def listed(providers: Sequence[ProviderRow], snapshot: Snapshot, budgets: Sequence[tuple[str, Standing]]) -> list[ToDo]:
-    """The worst first; empty when there is nothing to do. `budgets` are those in force, with what each is of."""
+def listed(
+    providers: Sequence[ProviderRow],
+    snapshot: Snapshot,
+    budgets: Sequence[tuple[str, Standing]],
+    faults: Sequence[Fault],
+) -> list[ToDo]:
+    """The worst first; empty when there is nothing to do. `budgets` are those in force, with what each is of; `faults`
+    are of prices."""
     found: list[ToDo] = []
     for provider in providers:
         found += _of_provider(provider)
@@ -61,6 +74,7 @@ def listed(providers: Sequence[ProviderRow], snapshot: Snapshot, budgets: Sequen
     # The fullest first: with many budgets the rest are for the list.
     over.sort(key=lambda budget: -budget[1].percent)
     found += [_of_budget(of, one) for of, one in over[:_BUDGETS_SHOWN]]
+    found += _of_prices(faults)
     return sorted(found, key=lambda one: one.tone != "bad")
 
 
@@ -114,6 +128,23 @@ def _of_budget(of: str, one: Standing) -> ToDo:
             tone="bad", title=f"The budget of {of} is used up", text=f"{text} Calls are refused.", command=_BUDGETS
         )
     return ToDo(tone="warn", title=f"The budget of {of} is over its last warn level", text=text, command=_BUDGETS)
+
+
+def _of_prices(faults: Sequence[Fault]) -> Iterator[ToDo]:
+    for fault in faults[:_FAULTS_SHOWN]:
+        yield ToDo(
+            tone="bad" if fault.kind == "unpriced" else "warn",
+            title=f"{fault.model} at {fault.provider} {_FAULTS.get(fault.kind, 'has a price to look at')}",
+            text=fault.sentence,
+            command=fault.command,
+        )
+    if len(faults) > _FAULTS_SHOWN:
+        yield ToDo(
+            tone="warn",
+            title=f"{len(faults) - _FAULTS_SHOWN} more prices are to be looked at",
+            text="The list has them all, each with what mends it.",
+            command="hub prices notices",
+        )
 
 
 def _of_credential(provider: ProviderRow, credential: CredentialRow, reason: str) -> ToDo:

@@ -102,8 +102,8 @@ class LedgerDesk:
             rows = await session.execute(select(Hold.call_id, Hold.state, Hold.amount_nano))
             return {call_id: (state, amount) for call_id, state, amount in rows}
 
-    async def wrong(self) -> list[str]:
-        return await wrong_in(self.url)
+    async def wrong(self, *, chains: bool = True) -> list[str]:
+        return await wrong_in(self.url, chains=chains)
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from tests.domain.billing.ledger_desk import MINUTE, NOW, LedgerDesk, extend, gi
 TEAMS = ("t0", "t1", "t2")
 LINES = {"t0": 0, "t1": 0, "t2": 5_000}
 HOUR = 60 * MINUTE
-BUDGET_LIMIT = 500
+BUDGET_LIMIT = 250
 """Of one budget, whose windows are hours."""
 _EVERYTHING = (
     "SELECT * FROM account ORDER BY team_id",

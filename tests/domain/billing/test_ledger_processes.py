@@ -121,7 +121,8 @@ async def test_what_was_acknowledged_is_there_after_a_kill(desk: LedgerDesk, hub
             for verb, call, amount in await reading:
                 acknowledged[verb].add(call)
                 charged += int(amount) if verb == "settle" else 0
-        assert await desk.wrong() == []
+        # The chains of a long run take longer to read than the rest: at the end.
+        assert await desk.wrong(chains=False) == []
         await settled_by_the_next_boot(desk)
 
     async with desk.db.reading() as session:
