@@ -71,6 +71,7 @@ prove: export LEDGER_RACES ?= 20
 prove: export PLANTED_FAULTS ?= 99
 prove: export ROUNDING_CALLS ?= 1000000
 prove: export VERIFY_JOURNALS ?= 1000000
+prove: export WHAT_IF_CALLS ?= 1000000
 prove: export PROOF_FIGURES := $(PROOF_FIGURES)
 prove: $(DEV) ## Prove at length what the books promise; the figures go to figures.md
 	@rm -f $(PROOF_FIGURES)

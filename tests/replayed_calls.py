@@ -1,4 +1,4 @@
-"""Calls of all sorts for pricing anew: with and without billing, every row of the charging policy, tiers, costs told."""
+"""Calls of all sorts for pricing anew: every row of the charging policy, tiers, times of the day, costs told."""
 
 from __future__ import annotations
 

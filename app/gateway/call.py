@@ -36,6 +36,8 @@ BEGIN_SECONDS = 5.0
 """A database that has not taken the beginning by then does not keep up; the call is refused."""
 SETTLE_SECONDS = 0.25
 """How long the last bytes wait for the commit. After that they go out and the commit follows."""
+CHARGED_SETTLE_SECONDS = 2.0
+"""The same where credits are charged: what is delivered and not yet committed is lost with the process."""
 MAX_ATTEMPTS = 6
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -182,7 +184,7 @@ async def _end_whole(course: Course, claim: Claim | None, whole: Whole) -> None:
         outcome.kept = whole.content[: relay.MAX_KEPT_BYTES]
     course.http_status = whole.status
     answer = whole.status, whole.content_type, whole.content
-    await _durable(_settle(course, claim, answer, _kept(course, whole.passage)))
+    await _durable(course, _settle(course, claim, answer, _kept(course, whole.passage)))
     headers = [*course.headers(), (b"content-type", whole.content_type.encode("latin-1", "replace"))]
     await course.door.answer(whole.status, headers, whole.content)
 
@@ -219,7 +221,7 @@ async def _hand_over(course: Course, claim: Claim | None, whole: Whole, passage:
 
 async def _end_pieces(course: Course, claim: Claim | None, pieces: Pieces) -> None:
     tail = await relay.relay(course, pieces)
-    await _durable(_settle(course, claim, None, _kept(course, pieces.passage)))
+    await _durable(course, _settle(course, claim, None, _kept(course, pieces.passage)))
     with contextlib.suppress(TimeoutError):  # a client that takes nothing more is left, see `Gateway.carry`
         async with asyncio.timeout(CLIENT_STALL_SECONDS):
             await course.door.end(tail)
@@ -234,7 +236,7 @@ async def _fail(course: Course, claim: Claim | None, error: AppError) -> None:
     if not course.has_started:
         course.http_status = error.http_status
     if course.is_begun:
-        await _durable(_settle(course, claim, None))
+        await _durable(course, _settle(course, claim, None))
     else:
         # No row: the database did not take it, or the Idempotency-Key belongs to another call.
         course.is_settled = True
@@ -287,5 +289,5 @@ def _kept(course: Course, passage: Passage) -> list[Step]:
         return []
 
 
-async def _durable(posting: Posting) -> None:
-    await posting.ended_within(SETTLE_SECONDS)
+async def _durable(course: Course, posting: Posting) -> None:
+    await posting.ended_within(CHARGED_SETTLE_SECONDS if course.bill.charges else SETTLE_SECONDS)

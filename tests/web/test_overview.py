@@ -10,9 +10,12 @@ import pytest
 from sqlalchemy import update
 
 from app.base import clock
+from app.base.money import NANO
 from app.domain.billing import budget_rules, budgets
 from app.domain.calls.models import Call
-from app.domain.catalog import credentials
+from app.domain.catalog import credentials, deployments, providers, rates, settings
+from app.domain.catalog.models import PriceNotice
+from app.domain.catalog.rates import NewLine
 from app.domain.identity import api_keys, teams
 from app.gateway import fidelity
 from app.gateway.health import EVERY_MODEL
@@ -66,6 +69,30 @@ async def test_a_budget_beyond_its_last_warn_level_is_something_to_do(hub_enviro
         assert "The budget of team default is used up 50 of 50 calls spent, 100 %. Calls are refused." in text
         assert "The budget of project default/site is over its last warn level 48 of 50 calls spent, 96 %." in text
         assert "hub budget list" in text and "budget of hub" not in text
+
+
+async def test_prices_that_lack_or_lose_money_are_something_to_do(hub_environ: dict[str, str]) -> None:
+    async with opened(hub_environ) as hub:
+        await _key(hub)
+        for name in ("bare", "lossy", "drifting"):
+            await hub.add_provider(name)
+        async with hub.db.writing() as session:
+            await settings.put(session, "billing", "credits")
+            served = {row.id: row for row in await providers.listed(session)}
+            routes = {served[row.provider_id].name: row.id for row in await deployments.listed(session)}
+            for name, cost in (("lossy", 3), ("drifting", 1)):
+                lines = [NewLine(meter, cost * NANO, 2 * NANO) for meter in ("input", "output")]
+                await rates.add_lines(session, routes[name], lines, source="console", allows_below_cost=True)
+            session.add(PriceNotice(deployment_id=routes["drifting"], kind="drift", text="It asked 9.", created_us=1))
+        await hub.gateway.snapshots.refresh()
+
+        text = _text(await (await hub.signed_in()).get("/"))
+
+        assert "4 things to do" in text
+        assert "bare/tiny at bare has no price" in text
+        assert "hub reprice apply 'bare/tiny bare' --model bare/tiny --provider bare --price input=…" in text
+        assert text.count("lossy/tiny at lossy is priced below cost") == 2
+        assert "drifting/tiny at drifting is charged otherwise by its provider than its rates say It asked 9." in text
 
 
 async def test_an_empty_hub_says_how_to_begin(hub_environ: dict[str, str]) -> None:

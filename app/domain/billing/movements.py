@@ -286,6 +286,9 @@ class Settle(Struct, kw_only=True):
             return []
         if hold is not None and hold.state == "released" and not self.charge_nano:
             return []
+        if hold is None and not self.charge_nano and not any(spent.amount for spent in self.spends):
+            # A call whose beginning never came to be.
+            return []
         steps: list[Step] = []
         account = ledger.accounts.get(self.team_id)
         if hold is None:

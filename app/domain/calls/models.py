@@ -7,10 +7,10 @@ key, the provider and the deployment that it names.
 
 from __future__ import annotations
 
-from sqlalchemy import Index, LargeBinary, text
+from sqlalchemy import BigInteger, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.base.orm import Base, Count, DurationUs, LongText, MomentUs, Name, Nano, Ref
+from app.base.orm import Base, Count, DurationUs, Id, LongText, MomentUs, Name, Nano, Ref
 
 
 class Call(Base):
@@ -222,3 +222,23 @@ class JobLease(Base):
     name: Mapped[Name] = mapped_column(primary_key=True)
     boot_id: Mapped[Ref]
     until_us: Mapped[MomentUs]
+
+
+class LimitRule(Base):
+    """How much somebody may ask for at a time. Not a budget: what is over in a minute costs nothing."""
+
+    __tablename__ = "limit_rule"
+
+    id: Mapped[Id]
+    scope: Mapped[Name]
+    """`hub team key user model credential`"""
+    scope_id: Mapped[Name]
+    """The id of a team, key, user or credential; a model's public name; empty for the hub. `*`: for each one."""
+    unit: Mapped[Name]
+    """`requests`, `tokens` or `streams` (under way at once)"""
+    amount: Mapped[int] = mapped_column(BigInteger)
+    per: Mapped[Name]
+    """`minute`, `day`; `once` for streams"""
+    note: Mapped[LongText]
+    created_us: Mapped[MomentUs]
+    ended_us: Mapped[MomentUs | None]

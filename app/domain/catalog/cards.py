@@ -218,7 +218,10 @@ def charge(card: Card, usage: Usage, facts: Facts) -> int | None:
 
 
 def charge_of_cost(card: Card, cost_nano: int) -> int:
-    """nano-credits for a cost in nano-USD that the provider itself has told, with the card's markup, rounded up."""
+    """nano-credits for a cost in nano-USD that the provider itself has told, with the card's markup, rounded up. What
+    is sold for nothing stays free."""
+    if card.lines and all(line.price_nano == 0 for line in card.lines):
+        return 0
     points = card.markup_basis_points if card.sells_below_cost else max(card.markup_basis_points, 0)
     return min(-(-cost_nano * (_WHOLE + points) * NANO // (_WHOLE * card.credit_price_nano)), MAX_NANO)
 

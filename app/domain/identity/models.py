@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.base.orm import Base, Id, Json, LongText, Moment, Name, Ref
+from app.base.orm import Base, Id, Json, LongText, Moment, MomentUs, Name, Ref
 
 
 class Team(Base):
@@ -47,7 +47,11 @@ class ApiKey(Base):
     """Lets a program call for a team. Only a keyed digest is stored; the key itself is shown once."""
 
     __tablename__ = "api_key"
-    __table_args__ = (UniqueConstraint("team_id", "name"), Index("ix_api_key_prefix", "prefix"))
+    __table_args__ = (
+        UniqueConstraint("team_id", "name"),
+        Index("ix_api_key_prefix", "prefix"),
+        Index("ix_api_key_parent_id", "parent_id"),
+    )
 
     id: Mapped[Id]
     team_id: Mapped[Ref] = mapped_column(ForeignKey("team.id", ondelete="CASCADE"))
@@ -60,6 +64,25 @@ class ApiKey(Base):
     """HMAC-SHA-256 of the key under the hub's pepper."""
     models: Mapped[Json]
     """Globs of the public model names that it may call, such as `["openai/*"]`."""
+    denied_models: Mapped[Json] = mapped_column(server_default=text("'[]'"))
+    """Globs of those that it may not call all the same."""
+    endpoints: Mapped[Json] = mapped_column(server_default=text("'[]'"))
+    """Tasks that it may be used for, such as `["conversation", "embedding"]`; empty for all."""
+    addresses: Mapped[Json] = mapped_column(server_default=text("'[]'"))
+    """Networks that it may be used from, such as `["10.0.0.0/8"]`; empty for all."""
+    parent_id: Mapped[Ref | None]
+    """The key that made this one. It can never do more, and ends with it."""
+    previous_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    """The secret before it was rolled, valid until `previous_until`."""
+    previous_until: Mapped[Moment | None]
+    disabled_at: Mapped[Moment | None]
+    """Switched off for a while; can be switched on again."""
+    used_us: Mapped[MomentUs | None]
+    """When it was last used, to the minute."""
+    used_from: Mapped[Name | None]
+    """The address that it was last used from."""
+    used_by: Mapped[Name | None]
+    """The client that it was last used by: its User-Agent, cut."""
     is_strict: Mapped[bool] = mapped_column(default=False)
     expires_at: Mapped[Moment | None]
     created_at: Mapped[Moment]
@@ -87,6 +110,45 @@ class Session(Base):
     csrf_token: Mapped[Name]
     created_at: Mapped[Moment]
     expires_at: Mapped[Moment]
+
+
+class AuditEvent(Base):
+    """Who did what to what. Added, never changed; each row carries the hash of the one before it."""
+
+    __tablename__ = "audit_event"
+    __table_args__ = (
+        Index("ix_audit_event_at_us", "at_us"),
+        Index("ix_audit_event_object", "object_kind", "object_id"),
+        Index("ix_audit_event_actor_id", "actor_id"),
+    )
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Counts up from 1 without gaps."""
+    at_us: Mapped[MomentUs]
+    actor_kind: Mapped[Name]
+    """`user`, `key`, `command` (whoever may run the hub's commands on its machine) or `hub`."""
+    actor_id: Mapped[Ref | None]
+    actor: Mapped[Name]
+    """As people know them: an address, a key's name, a system user."""
+    as_whom: Mapped[Name | None]
+    """Whom an admin looked at the hub as."""
+    action: Mapped[Name]
+    """What was done: `key.create`, `settings.set`, `credits.grant`, …"""
+    object_kind: Mapped[Name]
+    object_id: Mapped[Name]
+    object: Mapped[Name]
+    """As people know it."""
+    team_id: Mapped[Ref | None]
+    """Whose it is, for those who may see their own team's events."""
+    before: Mapped[LongText | None]
+    """JSON of what changed, as it was; secrets are masked."""
+    after: Mapped[LongText | None]
+    """JSON of what changed, as it is."""
+    source: Mapped[Name]
+    """Where it came from: an address, or `shell`."""
+    request_id: Mapped[Name | None]
+    prev: Mapped[bytes] = mapped_column(LargeBinary(32))
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32))
 
 
 class HubSetting(Base):

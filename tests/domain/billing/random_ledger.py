@@ -13,7 +13,6 @@ from copy import copy
 from typing import Any
 
 import asyncpg
-from msgspec import Struct
 from sqlalchemy import text
 
 from app.base.postgres_writer import PostgresWriter
@@ -22,6 +21,7 @@ from app.base.writer import Movement, Refused
 from app.domain.billing.giving import SWEEP_AFTER_US, Deduct, Sweep, TakeBack
 from app.domain.billing.movements import Extend, Room, Spent
 from tests.domain.billing.ledger_desk import MINUTE, NOW, LedgerDesk, extend, give, settle, take
+from tests.domain.billing.ledger_seen import Grant, Seen
 
 TEAMS = ("t0", "t1", "t2")
 LINES = {"t0": 0, "t1": 0, "t2": 5_000}
@@ -36,37 +36,6 @@ _EVERYTHING = (
     "SELECT count(*) FROM entry",
     "SELECT * FROM budget_spend ORDER BY id",
 )
-
-
-class Grant(Struct, frozen=True):
-    id: str
-    priority: int
-    category: str
-    remaining: int
-    effective_us: int
-    expires_us: int | None
-    created_us: int
-
-    def has_ended(self, now: int) -> bool:
-        return self.expires_us is not None and self.expires_us <= now
-
-    def is_usable(self, now: int) -> bool:
-        return self.effective_us <= now and not self.has_ended(now)
-
-
-class Seen(Struct, frozen=True):
-    """An account as its tables say."""
-
-    posted: int
-    held: int
-    overage: int
-    line: int
-    is_frozen: bool
-    grants: list[Grant]
-
-    def free(self, now: int) -> int:
-        usable = sum(grant.remaining for grant in self.grants if grant.is_usable(now))
-        return usable - self.overage - self.held + self.line
 
 
 class RandomLedger:
