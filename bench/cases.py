@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import client, payloads, process
+from bench import charged, client, payloads, process
 from bench.ledger import LedgerResult
 from bench.orders import Latency, LatencyResult, Load, LoadResult, Streams
 from bench.report import Row
@@ -176,6 +176,8 @@ CASES: dict[str, Callable[[Stage], list[Row]]] = {
     "soak": soak,
     "cold": cold,
     "ledger": ledger,
+    "credits": charged.credits,
+    "history": charged.history,
 }
 
 

@@ -24,6 +24,7 @@ from bench.stage import NAMES, Name
 @click.option("--subject", "chosen", multiple=True, type=click.Choice(NAMES), help="This server; may be repeated.")
 @click.option("--postgres", is_flag=True, help="The hub on PostgreSQL instead of SQLite.")
 @click.option("--seconds", type=click.FloatRange(min=0.1), help="Length of each load.  [default: 5, quick: 1]")
+@click.option("--history", type=click.IntRange(min=1), help="Calls in the old hub's database.  [default: 5,000,000]")
 @click.option(
     "--client", "choice", type=click.Choice(typing.get_args(client.Choice)), default="auto", help="Who makes the load."
 )
@@ -35,6 +36,7 @@ def main(
     chosen: tuple[Name, ...],
     postgres: bool,
     seconds: float | None,
+    history: int | None,
     choice: client.Choice,
     json_path: Path | None,
 ) -> None:
@@ -50,6 +52,8 @@ def main(
     scale = stage.QUICK if quick else stage.Scale()
     if seconds is not None:
         scale = structs.replace(scale, load_seconds=seconds)
+    if history is not None:
+        scale = structs.replace(scale, history_calls=history)
     rows: list[report.Row] = []
     try:
         with stage.opened(names, scale, choice, on_postgres=postgres) as opened:

@@ -37,8 +37,16 @@ class Hub:
         process.finish([program(), "migrate"], self.folder / "migrate.log", env=self._env)
         return self._env
 
-    def prepare(self) -> None:
-        """Make the tables and the catalog.
+    @property
+    def database_url(self) -> str | None:
+        return self._env.get("DATABASE_URL")
+
+    @property
+    def sqlite_path(self) -> Path:
+        return self.folder / "data" / "hub.db"
+
+    def prepare(self, *, charges: bool = False) -> None:
+        """Make the tables and the catalog; a hub that charges has prices, a team with credits, and a budget.
 
         Raises:
             NotStarted: `hub migrate` or `hub apply` failed.
@@ -46,14 +54,14 @@ class Hub:
         self.migrate()
         path = self.folder / "hub.yaml"
         # Every JSON document is a YAML document.
-        path.write_text(json.dumps(_catalog(self._upstream_port), indent=2))
+        path.write_text(json.dumps(_catalog(self._upstream_port, charges=charges), indent=2))
         process.finish([program(), "apply", str(path)], self.folder / "apply.log", env=self._env)
 
     @contextlib.contextmanager
     def serving(self, port: int, *, wait: bool = True) -> Generator[int]:
         """The pid of `hub serve` with one worker; with `wait` it accepts connections already."""
         argv = [program(), "serve", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-        log_path = self.folder / "serve.log"
+        log_path = self.folder / f"serve-{port}.log"
         with process.running(argv, log_path, env=self._env, port=port if wait else None) as pid:
             yield pid
 
@@ -70,7 +78,7 @@ def program() -> str:
     return str(path)
 
 
-def _catalog(upstream_port: int) -> dict[str, object]:
+def _catalog(upstream_port: int, *, charges: bool) -> dict[str, object]:
     provider = {
         "name": "stand-in",
         "kind": "custom",
@@ -88,4 +96,13 @@ def _catalog(upstream_port: int) -> dict[str, object]:
     ]
     key = {"name": "bench", "secret": "env:BENCH_HUB_KEY", "models": ["*"]}
     team = {"name": "bench", "members": [{"email": "bench@example.com", "role": "admin"}], "keys": [key]}
-    return {"billing": "off", "providers": [provider], "models": models, "teams": [team]}
+    if not charges:
+        return {"billing": "off", "providers": [provider], "models": models, "teams": [team]}
+    prices = {"cost": {"input": "0.15", "output": "0.6"}, "price": {"markup_percent": "20"}}
+    return {
+        "billing": "credits",
+        "providers": [provider],
+        "models": [model | prices for model in models],
+        "teams": [team | {"credits": "1000000"}],
+        "budgets": [{"scope": "team", "of": "bench", "amount": "1000000", "unit": "credits", "window": "month"}],
+    }

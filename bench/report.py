@@ -32,6 +32,11 @@ class Row(Struct, frozen=True, kw_only=True):
     hold_p99_ms: float | None = None
     times_passed: float | None = None
     """Against the same stream passed on untranslated, in the same run."""
+    times_base: float | None = None
+    """CPU per call against `base`, in the same run."""
+    base: str = ""
+    wait_p50_ms: float | None = None
+    """One call after the other: from its arrival to the question to the provider, the commit of its hold included."""
     rss_mb: float | None = None
     rss_growth_percent: float | None = None
     rss_per_stream_kb: float | None = None
@@ -69,6 +74,9 @@ _TARGETS = [
     _Target("across", "CPU against passing on", "times_passed", 3, "×"),
     _Target("soak", "memory at the end", "rss_mb", 130, "MB"),
     _Target("soak", "growth of memory", "rss_growth_percent", 5, "%"),
+    _Target("credits", "CPU per call", "cpu_us_per_call", 400, "µs"),
+    _Target("credits", "hold p50", "wait_p50_ms", 2, "ms"),
+    _Target("old", "CPU against a young hub", "times_base", 1.1, "×"),
     _Target("hot", "hold p50", "hold_p50_ms", 2, "ms"),
     _Target("hot", "settlement p99", "load_p99_ms", 30, "ms"),
     _Target("spread", "hold p50", "hold_p50_ms", 2, "ms"),
@@ -148,6 +156,10 @@ def _more(row: Row) -> list[str]:
         said.append(f"hold p50 {row.hold_p50_ms:.1f}, p99 {row.hold_p99_ms:.1f} ms; then settlement")
     if row.load_p99_ms is not None:
         said.append(f"under load p50 {row.load_p50_ms:.1f}, p99 {row.load_p99_ms:.1f} ms")
+    if row.wait_p50_ms is not None:
+        said.append(f"hold taken after p50 {row.wait_p50_ms:.2f} ms")
+    if row.times_base is not None:
+        said.append(f"{row.times_base:.2f}× {row.base}")
     if row.times_passed is not None:
         said.append(f"{row.times_passed:.2f}× the stream that is passed on")
     if row.gap_p99_ms is not None:

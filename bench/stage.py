@@ -38,6 +38,10 @@ class Scale(Struct, frozen=True, kw_only=True):
     soak_mark: int = 20_000
     """Calls after which the memory of a soak counts as settled; it is read again after each such part."""
     cold_starts: int = 3
+    charged_connections: int = 32
+    history_calls: int = 5_000_000
+    """In the database of the hub that is old; the young one has `young_calls`."""
+    young_calls: int = 10_000
     ledger_callers: int = 32
     ledger_wallets: int = 200
 
@@ -56,6 +60,8 @@ QUICK = Scale(
     soak_calls=2_000,
     soak_mark=500,
     cold_starts=1,
+    history_calls=20_000,
+    young_calls=1_000,
 )
 
 
@@ -85,14 +91,18 @@ class Stage:
         self._postgres = postgres
         self._numbers = itertools.count(1)
 
-    def hub(self) -> Hub:
+    @property
+    def on_postgres(self) -> bool:
+        return self._postgres is not None
+
+    def hub(self, *, charges: bool = False) -> Hub:
         """A hub with a data folder and a database of its own, migrated and with its catalog.
 
         Raises:
             NotStarted: a command of the hub failed.
         """
         made = self._new_hub()
-        made.prepare()
+        made.prepare(charges=charges)
         return made
 
     def migrated(self) -> dict[str, str]:
