@@ -1,4 +1,4 @@
-"""The cases of hubs that charge credits: beside one that charges nothing, and with a long history beside a short one."""
+"""The cases of hubs that charge credits: beside one that charges nothing, and with a long history beside a short."""
 
 import contextlib
 import statistics

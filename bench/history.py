@@ -16,7 +16,7 @@ _WAITS = "SELECT queue_us FROM call WHERE started_us >= {since} AND queue_us IS 
 _BATCH = 200
 """Copies of each real call that one statement makes."""
 
-# What a charged call leaves behind, and what its copy says instead of the same: a name with the copy's number before it,
+# What a charged call leaves behind, and what its copy says instead of the same: a name that begins with a number,
 # a moment before everything real, a place in the chain that nobody has.
 _ID = "printf('%012x', n.i) || substr({column}, 13)"
 _REF = "'settle:' || printf('%012x', n.i) || substr({column}, 20)"

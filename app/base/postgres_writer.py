@@ -43,6 +43,8 @@ _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
+    # A server that has become a standby, or was told to be read-only: another connection may find one that writes.
+    asyncpg.ReadOnlySQLTransactionError,
     # What asyncpg says when the connection ends in the middle of an operation.
     asyncpg.InternalClientError,
     OSError,

@@ -1,4 +1,4 @@
-"""Adding a provider that was found on this machine, with the models that it says it has."""
+"""Adding a provider that was found on this machine, with the models that it says it has and what they cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from msgspec import Struct
 from app.adapters.providers import probe
 from app.adapters.providers.probe import ProbeResult
 from app.base.errors import BadValue, Conflict, CredentialRefused
-from app.domain.catalog import credentials, deployments, providers
+from app.domain.catalog import bundle_changes, credentials, deployments, providers
+from app.ops import price_bundles
 from app.ops.discovery import Found
 from app.ops.house import House
 
@@ -63,6 +64,8 @@ async def adopt(hub: House, found: Found) -> Adopted:
                 model = await deployments.add_model(session, name=name, type=type_)
             await deployments.add(session, model_id=model.id, provider_id=provider.id, upstream_model=upstream_model)
             names.append(name)
+        # What the provider charges is known from the start, so that costs show and a markup makes prices.
+        await bundle_changes.apply(session, price_bundles.current(hub.settings), provider_name=found.name)
     return Adopted(provider=found.name, source=found.source, models=names, note=_note(found, result))
 
 

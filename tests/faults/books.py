@@ -19,6 +19,8 @@ class Books(Struct, frozen=True, kw_only=True):
 
     calls: dict[str, Call]
     charged: dict[str, int]
+    posted: int
+    """What all accounts have left."""
 
 
 async def right_books(db: Database, settings: Settings) -> Books:
@@ -51,5 +53,6 @@ async def right_books(db: Database, settings: Settings) -> Books:
     assert (running, open_holds, held_in_budgets) == ([], [], 0)
     assert {account.held_nano for account in accounts} == {0}
     assert charged == {call.id: call.charge_nano for call in calls.values() if call.charge_nano}
-    assert sum(account.posted_nano for account in accounts) == granted - sum(charged.values()) + written_off
-    return Books(calls=calls, charged=charged)
+    posted = sum(account.posted_nano for account in accounts)
+    assert posted == granted - sum(charged.values()) + written_off
+    return Books(calls=calls, charged=charged, posted=posted)

@@ -76,6 +76,19 @@ def test_adopting_reads_the_models_and_the_key_is_never_shown(hub: HubCommand, u
     assert "made-up text" not in listed.stdout
 
 
+def test_an_adopted_provider_brings_its_costs_from_the_price_bundle(hub: HubCommand, upstream: Upstream) -> None:
+    hub.environ["OPENAI_API_KEY"] = upstream.key("openai")
+    hub("provider", "adopt", "openai")
+    hub("key", "create", "--team", "acme", "--name", "ci")
+
+    told = hub.json("explain", "acme/ci", "openai/gpt-4o-mini")
+
+    (route,) = told["routes"]
+    costs = {line["meter"]: line["cost_nano"] for line in route["price"]["lines"] if not line["condition"]}
+    assert (costs["input"], costs["output"]) == (150_000_000, 600_000_000)
+    assert hub.json("prices", "diff")["changes"] == []
+
+
 def test_a_key_that_the_provider_refuses_adds_nothing(hub: HubCommand, upstream: Upstream) -> None:
     hub.environ["OPENAI_API_KEY"] = "sk-this-key-is-wrong-000000"
 

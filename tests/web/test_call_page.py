@@ -20,7 +20,9 @@ def _card() -> Card:
         deployment_id="d",
         lines=[
             Line(rate_id="a", meter="input", per_units=1_000_000, cost_nano=nano("2.5"), price_nano=nano("3")),
-            Line(rate_id="b", meter="output", per_units=1_000_000, cost_nano=nano("10"), price_nano=nano("12.345678901")),
+            Line(
+                rate_id="b", meter="output", per_units=1_000_000, cost_nano=nano("10"), price_nano=nano("12.345678901")
+            ),
         ],
         credit_price_nano=NANO,
         markup_basis_points=2_000,
@@ -43,7 +45,9 @@ async def _record(hub: Hub, **ending: object) -> None:
     writer = hub.gateway.shared.writer
     usage = Usage(input=2, output=5, requests=1)
     posting = writer.post(
-        recorder.begin(beginning), recorder.end(CALL, Ending(**told), usage), cards_store.keep(card, 1)  # type: ignore[arg-type]
+        recorder.begin(beginning),
+        recorder.end(CALL, Ending(**told), usage),
+        cards_store.keep(card, 1),  # type: ignore[arg-type]
     )
     await posting.committed()
 

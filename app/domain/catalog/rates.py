@@ -158,10 +158,10 @@ async def add_lines(
     """Add the lines that differ from what will be in force at `effective_from`; gives how many were added.
 
     None, or a moment that has passed, is now: what was charged is never priced again. Lines of the same meter and
-    condition that begin later stay as they are.
+    condition that begin later stay as they are, but a price change (`change_id`) that is to begin takes a new cost
+    over, and a cost that is announced takes over the price that a change sets.
 
-    A price change that is to begin later sets prices, not costs: it takes a new cost over. What was told of the
-    deployment's prices (`notices.py`) is forgotten.
+    What was told of the deployment's prices (`notices.py`) is forgotten.
 
     Raises:
         BadValue: a meter that is not charged, a condition or an amount that cannot be, two lines for the same; or a
@@ -176,7 +176,7 @@ async def add_lines(
     begun = (await _begun(session, known_at, Rate.deployment_id == deployment_id)).get(deployment_id, {})
     terms = None
     added = 0
-    new_costs: dict[tuple[str, str], tuple[InForce, NewLine]] = {}
+    changed: dict[tuple[str, str], tuple[InForce | NewLine, NewLine]] = {}
     for key, (line, condition) in wanted.items():
         old = begun.get(key)
         if _says(old, line):
@@ -200,11 +200,10 @@ async def add_lines(
             )
         )
         added += 1
-        if old is not None and change_id is None and _cost(old) != _cost(line):
-            new_costs[key] = (old, line)
+        changed[key] = (old or NewLine(line.meter, None, None), line)
     if added:
         await session.flush()
-        await _carry_costs(session, deployment_id, known_at, new_costs)
+        await _carry_on(session, deployment_id, known_at, changed, change_id)
         await notices.forget(session, deployment_id)
     return added
 
@@ -278,38 +277,49 @@ def _cost(line: InForce | NewLine | Rate) -> tuple[int | None, int | None]:
     return line.cost_nano, line.review_cost_nano
 
 
-async def _carry_costs(
+async def _carry_on(
     session: AsyncSession,
     deployment_id: str,
-    at: datetime,
-    changed: Mapping[tuple[str, str], tuple[InForce, NewLine]],
+    after: datetime,
+    changed: Mapping[tuple[str, str], tuple[InForce | NewLine, NewLine]],
+    change_id: str | None,
 ) -> None:
-    """Lines of price changes that begin after `at` and say the old cost say the new one, too."""
-    if not changed:
-        return
+    """Tell lines that begin later what has changed: those of price changes the cost, the others the price."""
     rows = await session.scalars(
         select(Rate)
-        .where(Rate.deployment_id == deployment_id, Rate.effective_from > at, Rate.change_id.is_not(None))
+        .where(Rate.deployment_id == deployment_id, Rate.effective_from > after)
         .order_by(Rate.effective_from, Rate.id)
     )
     for row in rows.all():
         condition = _condition(row.condition, row.id)
-        old, new = changed.get((row.meter, condition.key), (None, None)) if condition is not None else (None, None)
-        if old is None or new is None or _cost(row) != _cost(old):
+        if condition is None or (row.meter, condition.key) not in changed:
             continue
-        is_ended = new.cost_nano is None and new.price_nano is None
+        old, new = changed[row.meter, condition.key]
+        cost, price = _cost(row), row.price_nano
+        if change_id is None:
+            if row.change_id is None or cost != _cost(old):
+                continue
+            cost = _cost(new)
+            # Where the meter has ended there is nothing to sell.
+            price = None if new.cost_nano is None and new.price_nano is None else price
+        else:
+            if row.change_id is not None or price != old.price_nano or cost == (None, None):
+                continue
+            price = new.price_nano
+        if (cost, price) == (_cost(row), row.price_nano):
+            continue
         session.add(
             Rate(
                 id=new_id(),
                 deployment_id=deployment_id,
                 meter=row.meter,
                 per_units=row.per_units,
-                cost_nano=new.cost_nano,
-                price_nano=None if is_ended else row.price_nano,
+                cost_nano=cost[0],
+                price_nano=price,
                 condition=row.condition,
                 effective_from=row.effective_from + timedelta(microseconds=1),
                 source=row.source,
-                review_cost_nano=new.review_cost_nano,
+                review_cost_nano=cost[1],
                 change_id=row.change_id,
             )
         )

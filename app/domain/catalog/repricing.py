@@ -157,7 +157,8 @@ async def draft(
 ) -> Draft:
     """What the rule would change; a moment that has passed, or None, is now.
 
-    Lines that begin later than `moment` are not looked at: they stay as they are.
+    Lines that begin later than `moment` are not looked at: other changes stay as they are, and a cost that a bundle
+    has announced will take the price over.
 
     Raises:
         NotFound: a provider or a deployment that is not there.

@@ -294,7 +294,7 @@ async def test_a_revert_keeps_costs_and_prices_that_came_since(shop: Shop):
     done = await shop.revert("all")
 
     assert await shop.prices() == {"input": 6 * NANO, "output": nano("5.5")}
-    assert done.left >= 1 and await shop.prices(shop.eight) == {"output": 7 * NANO}
+    assert (done.restored, done.left) == (3, 1) and await shop.prices(shop.eight) == {"output": 7 * NANO}
 
 
 async def test_a_scheduled_change_takes_over_what_a_provider_charges_by_then(shop: Shop):
@@ -313,6 +313,30 @@ async def test_a_scheduled_change_takes_over_what_a_provider_charges_by_then(sho
     await shop.revert("tomorrow")
     then = await rates.in_force(shop.session, [shop.nine], soon)
     assert costs(list(then[shop.nine])) == {"output": (6 * NANO, None)}
+
+
+async def test_an_announced_cost_takes_a_price_over_and_gives_it_back_with_the_revert(shop: Shop):
+    day = (clock.now() + timedelta(days=2)).date()
+    later = clock.now() + timedelta(days=3)
+    announced = {"meter": "output", "cost_nano": 5 * NANO, "valid_from": day.isoformat()}
+    rows = ({}, {"cost_nano": 2 * NANO, "condition": LONG}, {"meter": "output", "cost_nano": 4 * NANO}, announced)
+    await bundle_changes.apply(shop.session, bundle_of(*rows))
+    assert await shop.prices(at=later) == {"input": nano("1.1"), "output": nano("5.5")}
+
+    await shop.change("now", Explicit({"output": 9 * NANO}))
+    assert await shop.prices(at=later) == {"input": nano("1.1"), "output": 9 * NANO}
+    await shop.change("then", Explicit({"output": 8 * NANO}), begins=clock.now() + timedelta(days=1))
+    assert (await shop.prices(), await shop.prices(at=later)) == (
+        {"input": nano("1.1"), "output": 9 * NANO},
+        {"input": nano("1.1"), "output": 8 * NANO},
+    )
+
+    await shop.revert("then")
+    assert await shop.prices(at=later) == {"input": nano("1.1"), "output": 9 * NANO}
+    await shop.revert("now")
+    assert await shop.prices() == {"input": nano("1.1"), "output": nano("4.4")}
+    assert await shop.prices(at=later) == {"input": nano("1.1"), "output": nano("5.5")}
+    assert (await bundle_changes.apply(shop.session, bundle_of(*rows))).changes == ()
 
 
 async def test_a_draft_can_be_tried_out_without_being_applied(shop: Shop):
