@@ -99,7 +99,7 @@ def test_the_example_gives_the_defaults() -> None:
 
     for field, default in asdict(read_settings({})).items():
         name = field.upper() if field.upper() in settings else f"HUB_{field.upper()}"
-        assert bool(settings[name]) == (default not in (None, "")), f"{name} must show its default, and only that."
+        assert bool(settings[name]) == (default not in (None, "", ())), f"{name} must show its default, and only that."
 
 
 def test_every_setting_is_explained() -> None:

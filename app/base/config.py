@@ -12,6 +12,8 @@ from typing import Literal, TypeVar, cast
 
 from msgspec import Struct
 
+from app.base import addresses
+from app.base.addresses import Network
 from app.base.errors import BadValue
 from app.base.secret import Secret
 
@@ -37,6 +39,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """`""`, or a path such as `/hub` under which every page and endpoint is served as well."""
     public_url: str
     """Where people reach the hub, for links that leave it; `""` is the address that it listens on."""
+    trusted_proxies: tuple[Network, ...]
+    """Whose X-Forwarded-For is believed."""
     master_key: Secret | None
     master_key_old: Secret | None
     """The key before this one, while `hub rotate-master-key` has not finished."""
@@ -96,6 +100,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             r"(https?://[^\s]+[^/])?",
             "a URL such as https://hub.example.com, no slash at its end",
         ),
+        # Blocklet Server is the only one that reaches a component, from this machine.
+        trusted_proxies=reader.networks("HUB_TRUSTED_PROXIES", "127.0.0.0/8,::1/128" if is_blocklet else ""),
         master_key=reader.secret("HUB_MASTER_KEY"),
         master_key_old=reader.secret("HUB_MASTER_KEY_OLD"),
         blocklet_app_ek=reader.secret("BLOCKLET_APP_EK"),
@@ -142,6 +148,13 @@ class _Reader:
         if not re.fullmatch(pattern, text):
             raise BadValue(f'{name} is "{text}"; it must be {wanted}.', param=name)
         return text
+
+    def networks(self, name: str, default: str) -> tuple[Network, ...]:
+        listed = [text.strip() for text in self.text(name, default).split(",") if text.strip()]
+        try:
+            return tuple(addresses.network(text) for text in listed)
+        except BadValue as refusal:
+            raise BadValue(f"{name}: {refusal.sentence}", param=name) from None
 
     def flag(self, name: str) -> bool:
         """Off where nothing is said."""

@@ -3,7 +3,7 @@
     AppError
     ├── BadValue 400 · BadRequest 400 (NotExpressible) · MediaTypeRefused 415 · BodyTooLarge 413
     ├── NotAuthenticated 401 · OutOfCredit 402 · BudgetExceeded 402 · NotAllowed 403 · NotFound 404 · WrongMethod 405
-    ├── Conflict 409 · IdempotencyMismatch 422
+    ├── Conflict 409 · IdempotencyMismatch 422 · LimitReached 429
     ├── Busy 503 (the hub itself: full, draining, its database does not answer)
     └── ProviderError: what came back from, or never came back from, a provider
         ├── ProviderRefused 400/404/413/422…   the caller's request, in the provider's judgement; never retried
@@ -117,6 +117,16 @@ class IdempotencyMismatch(AppError):
     """An Idempotency-Key came back with another body."""
 
     status, code, owner = 422, "idempotency_key_reused", "you"
+
+
+class LimitReached(AppError):
+    """A limit of this hub has no room for the call now. None for `retry_after_seconds`: waiting does not help."""
+
+    status, code, owner = 429, "rate_limit_exceeded", "you"
+
+    def __init__(self, sentence: str, *, retry_after_seconds: int | None = None, code: str | None = None) -> None:
+        super().__init__(sentence, code=code)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Busy(AppError):

@@ -18,6 +18,8 @@ from app.base.db import Database
 from app.base.vault import Vault
 from app.domain.billing import budgets
 from app.domain.billing.budget_rules import Budgets
+from app.domain.calls import limits
+from app.domain.calls.limit_rules import Limits
 from app.domain.catalog import policy, pricing, serving, settings
 from app.domain.catalog.policy import Policy
 from app.domain.catalog.pricing import Prices
@@ -41,6 +43,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """By deployment and the team's markup. They change with time, too: see `Prices.changes_at`."""
     budgets: Budgets
     """Those in force. What was spent of them is never in here."""
+    limits: Limits
+    """Those in force. What is counted of them is never in here."""
     policy: Policy
     """What a call is charged by how it ended."""
     purchase_link: str | None
@@ -87,6 +91,7 @@ class SnapshotKeeper:
                 billing=await settings.billing_mode(session),
                 prices=await pricing.load(session, None if self._current is None else self._current.prices),
                 budgets=Budgets(await budgets.in_force(session)),
+                limits=Limits(await limits.in_force(session)),
                 policy=policy.read(await settings.get(session, "charging_policy")),
                 purchase_link=await settings.get(session, "purchase_link") or None,
                 unusable_credentials=unusable,

@@ -6,7 +6,7 @@ Whoever opens it may trust that the schema is this version's and that the master
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from msgspec import Struct
 
@@ -14,7 +14,8 @@ from app.base.config import Settings
 from app.base.db import Database
 from app.base.vault import Vault, load_ring
 from app.domain.identity import hub_secrets
-from app.ops import schema
+from app.ops import schema, trail
+from app.ops.trail import Deed
 
 
 class House(Struct, frozen=True):
@@ -25,6 +26,10 @@ class House(Struct, frozen=True):
     vault: Vault
     pepper: bytes
     """Of the digests of API keys."""
+
+    def changing(self) -> AbstractAsyncContextManager[Deed]:
+        """One transaction of a command, which says in it what it changes. See `trail`."""
+        return trail.changing(self.db)
 
     def __repr__(self) -> str:
         return f"House({self.settings.data_dir})"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +30,16 @@ async def _locked(server: Server) -> AsyncIterator[None]:
     """Somebody else writes and does not come to an end."""
     async with a_stall(server, STALL_SECONDS):
         yield
+
+
+@asynccontextmanager
+async def _full(server: Server) -> AsyncIterator[None]:
+    """No file of the hub's may grow beyond a few pages, which is what a full disk is to it."""
+    pid = server.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (16_384, before[1]))
+    yield
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
 @asynccontextmanager
@@ -59,6 +71,15 @@ async def test_while_the_database_is_locked_nobody_is_asked_and_afterwards_nothi
     hub_environ: dict[str, str], upstream: Upstream
 ) -> None:
     await _refused_while(hub_environ, upstream, _locked)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of another process")
+@pytest.mark.databases("sqlite")
+async def test_while_the_disk_is_full_nobody_is_asked_and_afterwards_nothing_is_held(
+    hub_environ: dict[str, str], upstream: Upstream
+) -> None:
+    # Its log is a file, too, and must stay below the limit.
+    await _refused_while(hub_environ | {"HUB_LOG_LEVEL": "error"}, upstream, _full)
 
 
 @pytest.mark.databases("postgresql")

@@ -84,3 +84,14 @@ async def test_what_was_given_back_and_what_was_not_charged_is_said(hub_environ:
 
         assert rows[2] == ["Output", "5", "0.00005", "not charged"]
         assert rows[-1] == ["Together", "", "0.000055", "0.000006"]
+
+
+async def test_the_list_of_calls_shows_what_each_was_charged(hub_environ: dict[str, str]) -> None:
+    async with opened(hub_environ) as hub:
+        await _record(hub)
+        browser = await hub.signed_in()
+
+        page = (await browser.get("/")).text
+
+        assert '<th scope="col" class="number">Charge</th>' in page
+        assert '<td data-label="Charge" class="number">0.00006773</td>' in page

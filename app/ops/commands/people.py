@@ -27,10 +27,14 @@ def create_admin(email: str, role: str, as_json: bool) -> None:
     settings = console.settings()
 
     async def work() -> tuple[str, str]:
-        async with house.opened(settings) as hub, hub.db.writing() as session:
+        async with house.opened(settings) as hub, hub.changing() as deed:
+            session = deed.session
             user = await users.ensure(session, email, hub_role)
+            before = {"role": user.hub_role}
             await users.set_role(session, user.id, hub_role)
             token = await links.create(session, user.id)
+            after = {"role": role, "link_valid_seconds": int(links.LIFETIME.total_seconds())}
+            deed.tell("user.let_in", "user", user.id, user.email, before=before, after=after)
             return user.email, first_start.sign_in_address(settings, token)
 
     address, link = console.run(work())

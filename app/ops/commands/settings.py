@@ -63,11 +63,17 @@ def set_setting(name: str, value: str, as_json: bool) -> None:
     from app.ops import house
 
     async def work() -> tuple[str, str]:
-        async with house.opened(console.settings()) as hub, hub.db.writing() as session:
+        async with house.opened(console.settings()) as hub, hub.changing() as deed:
+            session = deed.session
             await settings.lock(session)
             before = await settings.get(session, name)
             await settings.put(session, name, value)
-            return before, await settings.get(session, name)
+            after = await settings.get(session, name)
+            if before == after:
+                deed.did_nothing()
+            else:
+                deed.tell("settings.set", "setting", name, name, before={name: before}, after={name: after})
+            return before, after
 
     before, after = console.run(work())
     if as_json:

@@ -43,9 +43,9 @@ def make(
     amount_nano = nano(amount)
 
     async def work() -> list[str]:
-        async with house.opened(console.settings()) as hub, hub.db.writing() as session:
-            return await vouchers.make(
-                session,
+        async with house.opened(console.settings()) as hub, hub.changing() as deed:
+            made = await vouchers.make(
+                deed.session,
                 batch=batch,
                 count=count,
                 amount_nano=amount_nano,
@@ -53,6 +53,15 @@ def make(
                 grant_days=days,
                 expires_us=None if expires is None else clock.to_us(expires.replace(tzinfo=UTC)),
             )
+            terms = {
+                "credits": show_nano(amount_nano),
+                "count": count,
+                "uses": uses,
+                "days": days,
+                "expires": None if expires is None else expires.replace(tzinfo=UTC),
+            }
+            deed.tell("voucher.make", "voucher", batch, batch, after=terms)
+            return made
 
     codes = console.run(work())
     if as_json:
@@ -124,9 +133,12 @@ def redeem(code: str, team: str, as_json: bool) -> None:
     from app.ops import house
 
     async def work() -> vouchers.Redeemed:
-        async with house.opened(console.settings()) as hub, hub.db.writing() as session:
-            found = await teams.get_by_name(session, team)
-            return await vouchers.redeem(session, code, found.id, ACTOR)
+        async with house.opened(console.settings()) as hub, hub.changing() as deed:
+            found = await teams.get_by_name(deed.session, team)
+            given = await vouchers.redeem(deed.session, code, found.id, ACTOR)
+            after = {"team": team, "credits": show_nano(given.amount_nano)}
+            deed.tell("voucher.redeem", "voucher", given.batch, given.batch, team_id=found.id, after=after)
+            return given
 
     given = console.run(work())
     ends = None if given.expires_us is None else clock.from_us(given.expires_us)
@@ -148,8 +160,13 @@ def disable(batch: str, as_json: bool) -> None:
     from app.ops import house
 
     async def work() -> int:
-        async with house.opened(console.settings()) as hub, hub.db.writing() as session:
-            return await vouchers.disable(session, batch)
+        async with house.opened(console.settings()) as hub, hub.changing() as deed:
+            stopped = await vouchers.disable(deed.session, batch)
+            if stopped:
+                deed.tell("voucher.disable", "voucher", batch, batch, after={"disabled": stopped})
+            else:
+                deed.did_nothing()
+            return stopped
 
     stopped = console.run(work())
     if as_json:

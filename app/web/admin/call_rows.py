@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
+from app.base.money import show_nano
 from app.base.usage import METERS
 from app.domain.calls.models import Attempt, Call
 from app.web.admin.standing import Badge
@@ -46,6 +47,8 @@ class CallRow(Struct, frozen=True, kw_only=True):
     owner: str
     """Whose turn it is, when the call went wrong; else empty."""
     usage: str
+    money: str
+    """Credits or USD, exact; empty where none are counted."""
 
 
 class Bar(Struct, frozen=True, kw_only=True):
@@ -81,6 +84,13 @@ class UsageRow(Struct, frozen=True):
 def call_rows(calls: Sequence[Call], names: Mapping[str, tuple[str, str]]) -> list[CallRow]:
     """`names` are those of key and team by key id; a key that is gone is shown by its id."""
     return [_call_row(call, *names.get(call.api_key_id, (call.api_key_id, call.team_id))) for call in calls]
+
+
+def money_title(calls: Collection[Call]) -> str:
+    """What the column of amounts is called: credits that were charged, else what providers charge; empty for none."""
+    if any(call.charge_nano is not None for call in calls):
+        return "Charge"
+    return "Cost" if any(call.cost_nano is not None for call in calls) else ""
 
 
 def revision(calls: Collection[Call]) -> str:
@@ -137,7 +147,16 @@ def _call_row(call: Call, key_name: str, team_name: str) -> CallRow:
         badge=_call_badge(call),
         owner=_OWNERS.get(call.error_owner or "", ""),
         usage=_usage(call),
+        money=_money(call),
     )
+
+
+def _money(call: Call) -> str:
+    if call.status == "running" or call.billing not in ("cost", "credits"):
+        return ""
+    if call.charge_nano is not None:
+        return show_nano(call.charge_nano)
+    return "unknown" if call.cost_nano is None else f"${show_nano(call.cost_nano)}"
 
 
 def _call_badge(call: Call) -> Badge:

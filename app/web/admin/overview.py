@@ -74,7 +74,11 @@ async def _calls(db: Database) -> dict[str, Any]:
     async with db.reading() as session:
         calls = (await reports.latest(session, None, CALLS_SHOWN))[::-1]
         names = await api_keys.names(session, {call.api_key_id for call in calls})
-    return {"calls": call_rows.call_rows(calls, names), "revision": call_rows.revision(calls)}
+    return {
+        "calls": call_rows.call_rows(calls, names),
+        "money": call_rows.money_title(calls),
+        "revision": call_rows.revision(calls),
+    }
 
 
 async def _standing(request: Request[Any, Any, Any], db: Database, gateway: Gateway) -> dict[str, Any]:
