@@ -137,6 +137,7 @@ async def _running(opened: House) -> AsyncGenerator[Gateway, None]:
         asyncio.create_task(jobs.run(db, settings, presence.boot_id)),
         asyncio.create_task(polling.run(shared, snapshots)),
         asyncio.create_task(checkpoints.run(gateway.running, writer)),
+        asyncio.create_task(shared.last_uses.run(writer)),
     ]
     _log.info("hub.ready", boot=presence.boot_id, models=len(snapshots.current.catalogue()))
     try:

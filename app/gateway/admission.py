@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from datetime import datetime
 
+from app.base import addresses
+from app.base.addresses import Address
 from app.base.errors import BadRequest, NotAllowed, NotAuthenticated, NotFound
 from app.domain.catalog.serving import CallableModel
 from app.domain.identity.callers import Caller
@@ -13,6 +16,16 @@ from app.wire.endpoint import Endpoint
 
 HUB_PREFIX = "aignehub/"
 """AIGNE applications write `aignehub/openai/gpt-4o-mini`."""
+_TASKS = {
+    "completions": "conversation",
+    "messages.count_tokens": "conversation",
+    "gemini.count_tokens": "conversation",
+    "audio.speech": "speech",
+    "audio.transcriptions": "transcription",
+    "audio.translations": "transcription",
+    "moderations": "moderation",
+}
+"""Of the endpoints that stand for no other, by name."""
 _MAX_SUGGESTIONS = 3
 _MAX_LENGTH_DIFFERENCE = 5
 _MAX_COMPARED = 500
@@ -22,12 +35,47 @@ _MAX_COMPARED = 500
 def check_caller(caller: Caller, moment: datetime) -> None:
     """
     Raises:
-        NotAuthenticated: the key has expired.
+        NotAuthenticated: the key, or one above it, has expired or is switched off; or this secret of it was replaced.
     """
-    if caller.expires_at is not None and caller.expires_at <= moment:
-        raise NotAuthenticated(
-            f"The API key {caller.key_name} expired on {caller.expires_at:%Y-%m-%d}.", code="api_key_expired"
-        )
+    if caller.secret_until is not None and caller.secret_until <= moment:
+        raise NotAuthenticated(f"The API key {caller.key_name} has another secret by now; this one has ended.")
+    for holder in caller.line():
+        if holder.is_disabled:
+            raise NotAuthenticated(f"The API key {holder.key_name} is switched off.", code="api_key_disabled")
+        if holder.expires_at is not None and holder.expires_at <= moment:
+            raise NotAuthenticated(
+                f"The API key {holder.key_name} expired on {holder.expires_at:%Y-%m-%d}.", code="api_key_expired"
+            )
+
+
+def check_address(caller: Caller, address: Callable[[], Address | None]) -> None:
+    """`address` finds where the request comes from; None where that is not known, which is nowhere.
+
+    Raises:
+        NotAllowed: the key, or one above it, may not be used from there.
+    """
+    for holder in caller.line():
+        if holder.networks is not None and not addresses.is_in(found := address(), holder.networks):
+            whence = "from an address that is not known" if found is None else f"from {found}"
+            raise NotAllowed(f"The API key {holder.key_name} may not be used {whence}.", code="address_not_allowed")
+
+
+def check_task(caller: Caller, task: str) -> None:
+    """
+    Raises:
+        NotAllowed: the key, or one above it, is not for this; see `task_of`.
+    """
+    for holder in caller.line():
+        if holder.tasks and task not in holder.tasks:
+            raise NotAllowed(
+                f"The API key {holder.key_name} is for {', '.join(sorted(holder.tasks))}; it may not be used for {task}.",
+                code="endpoint_not_allowed",
+            )
+
+
+def task_of(endpoint: Endpoint) -> str:
+    """What a key has to be allowed for a call there, one of `api_keys.TASKS`."""
+    return endpoint.task or _TASKS.get(endpoint.name, endpoint.name)
 
 
 def find_model(snapshot: Snapshot, caller: Caller, name: str) -> CallableModel:
@@ -42,9 +90,9 @@ def find_model(snapshot: Snapshot, caller: Caller, name: str) -> CallableModel:
         model = snapshot.models.get(name.removeprefix(HUB_PREFIX))
     if model is None:
         raise _not_found(snapshot, caller, name)
-    if not caller.may_call(model.name):
+    if (holder := caller.who_refuses_model(model.name)) is not None:
         raise NotAllowed(
-            f"The API key {caller.key_name} may not call {model.name}.", param="model", code="model_not_allowed"
+            f"The API key {holder.key_name} may not call {model.name}.", param="model", code="model_not_allowed"
         )
     return model
 

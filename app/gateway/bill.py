@@ -21,6 +21,7 @@ from app.gateway.request import CallRequest
 from app.gateway.snapshot import Snapshot
 from app.wire import order_facts, tiers
 from app.wire.endpoint import Endpoint
+from app.wire.order_facts import OrderFacts
 
 _NO_FACTS = Facts(started_us=0)
 
@@ -32,6 +33,7 @@ class Bill(Struct, kw_only=True):
     """By the id of the deployment; one that has no rates has none."""
     policy: Mapping[str, policy.Action]
     facts: Facts
+    order: OrderFacts = OrderFacts()
     rules: tuple[BudgetRule, ...] = ()
     """The budgets that it counts in."""
     asked_output: int | None = None
@@ -60,11 +62,17 @@ class Bill(Struct, kw_only=True):
 
     def dearest_cost(self, usage: Usage) -> int:
         """What the usage costs, in nano-USD, at the dearest of those deployments."""
-        return max((cards.cost(card, usage, self.facts) or 0 for card in self.cards.values()), default=0)
+        dearest = 0
+        for card in self.cards.values():
+            dearest = max(dearest, cards.cost(card, usage, self.facts) or 0)
+        return dearest
 
     def dearest(self, usage: Usage) -> int:
         """What the usage is charged at the dearest of the deployments that may serve it."""
-        return max((cards.charge(card, usage, self.facts) or 0 for card in self.cards.values()), default=0)
+        dearest = 0
+        for card in self.cards.values():
+            dearest = max(dearest, cards.charge(card, usage, self.facts) or 0)
+        return dearest
 
 
 def open_bill(snapshot: Snapshot, caller: Caller, model: CallableModel, request: CallRequest) -> Bill:
@@ -72,6 +80,7 @@ def open_bill(snapshot: Snapshot, caller: Caller, model: CallableModel, request:
     rules = snapshot.budgets.of(caller.team_id, caller.key_id, caller.user_id, request.project, model.name)
     if snapshot.billing == "off" and not rules:
         return Bill(billing="off", cards={}, policy=snapshot.policy, facts=_NO_FACTS)
+    order = order_facts.order_facts(request.body, request.endpoint)
     found: dict[str, Card] = {}
     if snapshot.billing != "off":
         for route in model.routes:
@@ -84,7 +93,8 @@ def open_bill(snapshot: Snapshot, caller: Caller, model: CallableModel, request:
         billing=snapshot.billing,
         cards=found,
         policy=snapshot.policy,
-        facts=_facts(request),
+        facts=_facts(request, order),
+        order=order,
         rules=tuple(rules),
         asked_output=_asked_output(request),
     )
@@ -130,8 +140,7 @@ def is_priced(bill: Bill, deployment_id: str, endpoint: Endpoint) -> bool:
     return card is not None and cards.is_priced(card, endpoint.meters)
 
 
-def _facts(request: CallRequest) -> Facts:
-    order = order_facts.order_facts(request.body, request.endpoint)
+def _facts(request: CallRequest, order: OrderFacts) -> Facts:
     return Facts(
         service_tier=tiers.requested_tier(request.body),
         size=order.size,

@@ -49,6 +49,7 @@ class Gateway:
         if len(self._running) >= self._max_in_flight:
             raise Busy("The hub is carrying as many calls as it can. Try again in a moment.")
         admission.check_caller(caller, now())
+        admission.check_task(caller, admission.task_of(request.endpoint))
         model = admission.find_model(self.snapshots.current, caller, request.body.model)
         admission.check_endpoint(model, request.endpoint)
         return model

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, field
 
 from app.adapters.fetching.fetcher import Fetcher
 from app.adapters.providers.client import ProviderClient
@@ -18,6 +18,7 @@ from app.base.writer import Writer
 from app.domain.catalog import credentials
 from app.gateway.forecasts import Forecasts
 from app.gateway.health import Health
+from app.gateway.last_uses import LastUses
 from app.gateway.media import Media
 from app.gateway.metrics import Metrics
 from app.gateway.routing import Candidate, Router
@@ -41,6 +42,7 @@ class Shared(Struct, kw_only=True):
     turn_memory: TurnMemory
     snapshots: SnapshotKeeper
     forecasts: Forecasts
+    last_uses: LastUses = field(default_factory=LastUses)
     known_cards: set[str] = set()
     """Price cards whose row this process has written."""
     drifted: set[str | None] = set()
@@ -54,7 +56,7 @@ class Shared(Struct, kw_only=True):
         """A provider refused this credential: nobody uses it again until an admin has looked."""
         source, credential = candidate.route.source, candidate.credential
         _log.error("credential.disabled", provider=source.name, credential=credential.label, reason=reason)
-        self.errand(self._store_disabled(credential.id, reason))
+        self.errand(self._store_disabled(credential.id, f"{source.name}/{credential.label}", reason))
 
     def errand(self, work: Coroutine[Any, Any, None]) -> None:
         """Do this beside the call."""
@@ -67,9 +69,20 @@ class Shared(Struct, kw_only=True):
             with contextlib.suppress(Exception):
                 await errand
 
-    async def _store_disabled(self, credential_id: str, reason: str) -> None:
+    async def _store_disabled(self, credential_id: str, name: str, reason: str) -> None:
         try:
             async with self.db.writing() as session:
-                await credentials.disable(session, credential_id, reason)
+                if await credentials.disable(session, credential_id, reason):
+                    await audit.record(
+                        session,
+                        audit.HUB,
+                        "credential.disable",
+                        "credential",
+                        credential_id,
+                        name,
+                        before={"disabled": None},
+                        after={"disabled": reason},
+                        source=audit.HUB.name,
+                    )
         except Exception as failure:  # this process rests it anyway; the next refusal tries again
             _log.warning("credential.not_stored", credential=credential_id, reason=type(failure).__name__)

@@ -66,6 +66,8 @@ class SnapshotKeeper:
         self._opener = Opener(vault)
         self._current: Snapshot | None = None
         self._seen_at = 0.0
+        # Two at once could put the older snapshot in the place of the newer one.
+        self._refreshing = asyncio.Lock()
 
     @property
     def current(self) -> Snapshot:
@@ -101,13 +103,14 @@ class SnapshotKeeper:
 
     async def refresh(self) -> bool:
         """Load again if anything changed, or a rate comes into force now; whether it was loaded."""
-        async with self._db.reading() as session:
-            revision = await serving.current_revision(session)
-        if self._current is not None and revision == self._current.revision and not _is_due(self._current.prices):
-            self._seen_at = time.monotonic()
-            return False
-        await self.load()
-        return True
+        async with self._refreshing:
+            async with self._db.reading() as session:
+                revision = await serving.current_revision(session)
+            if self._current is not None and revision == self._current.revision and not _is_due(self._current.prices):
+                self._seen_at = time.monotonic()
+                return False
+            await self.load()
+            return True
 
     async def watch(self) -> None:
         """Refresh for ever. A database that does not answer leaves the old snapshot in force; readiness tells."""

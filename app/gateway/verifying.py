@@ -1,4 +1,5 @@
-"""`hub verify`: the books (billing), the calls that they charge, and the prices that these were charged by.
+"""`hub verify`: the books (billing), the calls that they charge, the prices that these were charged by, and the audit
+trail.
 
 Of calls, by name of the check:
 
@@ -24,6 +25,7 @@ from app.domain.calls.bills import Billed
 from app.domain.catalog import cards, policy
 from app.domain.catalog import verifying as verifying_cards
 from app.domain.catalog.cards import Card
+from app.domain.identity import audit_upkeep
 
 _MOST_CARDS = 10_000
 """Kept in memory while calls are checked."""
@@ -51,6 +53,7 @@ async def check(
         await verifying.accounts(session, report, held, since_us=since_us)
         await verifying_holds.ended_holds(session, report, since_us=since_us)
         await roots.check(session, report, since_us=since_us)
+        await audit_upkeep.verify(session, report)
         if with_calls:
             await verifying_cards.check_cards(session, report)
             await _check_calls(session, report, since_us)

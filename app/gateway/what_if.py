@@ -8,7 +8,7 @@ Of calls from a time without billing, which have no such row, the hub's policy s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from msgspec import Struct
@@ -66,8 +66,10 @@ class Replay(Struct, frozen=True, kw_only=True):
     total: Sums
 
 
-async def replay(db: Database, then: Prices, *, since_us: int, until_us: int) -> Replay:
-    """Price the calls that began between these moments anew.
+async def replay(
+    db: Database, then: Prices, *, since_us: int, until_us: int, deployment_ids: Collection[str] | None = None
+) -> Replay:
+    """Price the calls that began between these moments anew, all of them or those that these deployments answered.
 
     The database is read in pieces, with a session for each: what ends meanwhile may be in it or not.
     """
@@ -77,7 +79,7 @@ async def replay(db: Database, then: Prices, *, since_us: int, until_us: int) ->
         policies = policy.read(await settings.get(session, "charging_policy"))
         first = await replaying.first(session, since_us, until_us)
     names = {team.id: team.name for team in found}
-    counter = _Counter(then, {team.id: team.markup_basis_points for team in found}, policies)
+    counter = _Counter(then, {team.id: team.markup_basis_points for team in found}, policies, deployment_ids)
     after, is_first = first, True
     while after is not None:
         async with db.reading() as session:
@@ -100,14 +102,23 @@ async def replay(db: Database, then: Prices, *, since_us: int, until_us: int) ->
 class _Counter:
     """Prices rows and sums them up."""
 
-    def __init__(self, prices: Prices, markups: Mapping[str, int | None], policies: Policy) -> None:
+    def __init__(
+        self,
+        prices: Prices,
+        markups: Mapping[str, int | None],
+        policies: Policy,
+        deployment_ids: Collection[str] | None,
+    ) -> None:
         self._prices, self._markups, self._policies = prices, markups, policies
+        self._only = None if deployment_ids is None else frozenset(deployment_ids)
         self._cards: dict[tuple[str, str], Card | None] = {}
         self.found: dict[tuple[str, str], Sums] = {}
 
     def count(self, rows: Sequence[Sequence[Any]]) -> None:
         for row in rows:
             _, team_id, model, deployment, started_us, status, charged_as, source, words, cost, charge, told = row[:12]
+            if self._only is not None and deployment not in self._only:
+                continue
             usage = Usage(
                 input=row[12],
                 cache_read=row[13],

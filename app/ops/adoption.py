@@ -45,7 +45,8 @@ async def adopt(hub: House, found: Found) -> Adopted:
     if _is_refusal(result):
         raise CredentialRefused(f"{found.kind.title} refused the key from {found.source}: {result.sentence}")
     models = _offered(found, result)
-    async with hub.db.writing() as session:
+    async with hub.changing() as deed:
+        session = deed.session
         provider = await providers.add(session, name=found.name, kind=found.name, region=found.region)
         if found.parts or not found.kind.is_local():
             await credentials.add(
@@ -66,6 +67,10 @@ async def adopt(hub: House, found: Found) -> Adopted:
             names.append(name)
         # What the provider charges is known from the start, so that costs show and a markup makes prices.
         await bundle_changes.apply(session, price_bundles.current(hub.settings), provider_name=found.name)
+        after = {"kind": found.name, "region": found.region, "from": found.source, "models": names}
+        if found.parts:
+            after["secret"] = found.parts
+        deed.tell("provider.adopt", "provider", provider.id, found.name, after=after)
     return Adopted(provider=found.name, source=found.source, models=names, note=_note(found, result))
 
 

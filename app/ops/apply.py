@@ -17,7 +17,7 @@ from app.domain.calls import teams as teams_of_calls
 from app.domain.catalog import credentials, deployments, providers, rates, settings
 from app.domain.identity import api_keys, teams, users
 from app.gateway import budgeting
-from app.ops import hub_file, hub_state, plan, steps
+from app.ops import hub_file, hub_state, plan, plan_events, steps
 from app.ops.changes import Plan
 from app.ops.house import House
 from app.ops.hub_file import HubFile
@@ -64,14 +64,17 @@ async def carry_out(hub: House, draft: Draft) -> None:
     """
     if not draft.plan.changes:
         return
-    async with hub.db.writing() as session:
+    async with hub.changing() as deed:
+        session = deed.session
         await settings.lock(session)
         if await hub_state.load(session) != draft.state:
             raise Conflict("Somebody changed the hub since this plan was made. Nothing was done; run it again.")
         worker = _Worker(session, hub.vault, hub.pepper, draft.state)
         for change in draft.plan.changes:
+            worker.made = ""
             for step in change.steps:
                 await worker.do(step)
+            plan_events.tell(deed, change, worker.made, worker.team_ids)
 
 
 async def _immovable(session: AsyncSession, file: HubFile, state: State) -> dict[str, str]:
@@ -93,9 +96,11 @@ class _Worker:
         self._session = session
         self._vault = vault
         self._pepper = pepper
+        self.made = ""
+        """The id of what was added last."""
         self._provider_ids = {name: provider.id for name, provider in state.providers.items()}
         self._model_ids = {name: model.id for name, model in state.models.items()}
-        self._team_ids = {name: team.id for name, team in state.teams.items()}
+        self.team_ids = {name: team.id for name, team in state.teams.items()}
         self._route_ids = {
             (name, *target): route.id for name, model in state.models.items() for target, route in model.routes.items()
         }
@@ -121,7 +126,7 @@ class _Worker:
                 row = await providers.add(
                     session, name=name, kind=kind, base_url=base_url, region=region, is_enabled=is_enabled
                 )
-                self._provider_ids[name] = row.id
+                self._provider_ids[name] = self.made = row.id
             case steps.ChangeProvider(id_, kind, base_url, region, is_enabled):
                 await providers.change(session, id_, kind=kind, base_url=base_url, region=region, is_enabled=is_enabled)
             case steps.SetProviderMarkup(provider, points):
@@ -130,9 +135,10 @@ class _Worker:
                 await providers.remove(session, id_)
             case steps.AddCredential(provider, label, parts, weight):
                 provider_id = self._provider_ids[provider]
-                await credentials.add(
+                added = await credentials.add(
                     session, vault, pepper, provider_id=provider_id, label=label, parts=parts, weight=weight
                 )
+                self.made = added.id
             case steps.ReplaceCredential(id_, parts):
                 await credentials.replace(session, vault, pepper, id_, parts)
             case steps.WeighCredential(id_, weight):
@@ -145,7 +151,7 @@ class _Worker:
         match step:
             case steps.AddModel(name, type_, markup):
                 row = await deployments.add_model(session, name=name, type=type_, markup_basis_points=markup)
-                self._model_ids[name] = row.id
+                self._model_ids[name] = self.made = row.id
             case steps.ChangeModel(id_, type_, markup):
                 await deployments.change_model(session, id_, type=type_, markup_basis_points=markup)
             case steps.RemoveModel(id_):
@@ -163,7 +169,7 @@ class _Worker:
                     weight=weight,
                     priority=priority,
                 )
-                self._route_ids[model, provider, upstream_model] = route.id
+                self._route_ids[model, provider, upstream_model] = self.made = route.id
             case steps.ChangeRoute(id_, weight, priority):
                 await deployments.change(session, id_, weight=weight, priority=priority)
             case steps.RemoveRoute(id_):
@@ -179,11 +185,11 @@ class _Worker:
         session, pepper = self._session, self._pepper
         match step:
             case steps.AddTeam(name, days):
-                self._team_ids[name] = (await teams.create(session, name=name, keep_content_days=days)).id
+                self.team_ids[name] = (await teams.create(session, name=name, keep_content_days=days)).id
             case steps.SetRetention(id_, days):
                 await teams.set_keep_content_days(session, id_, days)
             case steps.SetTeamMarkup(team, points):
-                await teams.set_markup(session, self._team_ids[team], points)
+                await teams.set_markup(session, self.team_ids[team], points)
             case steps.RemoveTeam(id_, name):
                 # Whoever called meanwhile has won: the calls name the team.
                 if await teams_of_calls.with_calls(session, [id_]):
@@ -192,16 +198,16 @@ class _Worker:
                 await budgets.end_with(session, team_id=id_, key_ids=keys)
                 await teams.remove(session, id_)
             case steps.SetMember(team, email, role):
-                await teams.set_member(session, self._team_ids[team], email, role)
+                await teams.set_member(session, self.team_ids[team], email, role)
             case steps.RemoveMember(team_id, email):
                 await teams.remove_member(session, team_id, email)
             case steps.Grant(team, amount_nano):
-                await grants.change_of_file(session, self._team_ids[team], amount_nano)
+                await grants.change_of_file(session, self.team_ids[team], amount_nano)
             case steps.AddKey(team, name, secret, models, expires_at, is_strict, user):
-                await api_keys.create(
+                key, _ = await api_keys.create(
                     session,
                     pepper,
-                    team_id=self._team_ids[team],
+                    team_id=self.team_ids[team],
                     name=name,
                     models=models,
                     secret=secret,
@@ -209,6 +215,7 @@ class _Worker:
                     is_strict=is_strict,
                     user_id=await self._user_id(user),
                 )
+                self.made = key.id
             case steps.ChangeKey(team_id, id_, models, expires_at, is_strict, user):
                 await api_keys.change(
                     session,
@@ -232,7 +239,8 @@ class _Worker:
                 if terms.scope == "user":
                     await users.ensure(session, terms.scope_id)
                 scope_id = await budgeting.scope_id(session, terms.scope, terms.scope_id)
-                await budgeting.open_budget(session, replace(terms, scope_id=scope_id), clock.now_us())
+                rule = await budgeting.open_budget(session, replace(terms, scope_id=scope_id), clock.now_us())
+                self.made = rule.id
             case steps.EndBudget(id_):
                 await budgets.end(session, id_)
 

@@ -74,8 +74,13 @@ async def _try(hub: House, row: Provider, credential: Credential | None) -> Chec
 async def _enable(hub: House, credential: Credential | None, result: Checked) -> Checked:
     if credential is None or not result.is_ok:
         return result
-    async with hub.db.writing() as session:
-        was_enabled = await credentials.enable(session, credential.id)
+    async with hub.changing() as deed:
+        was_enabled = await credentials.enable(deed.session, credential.id)
+        if was_enabled:
+            name, before = f"{result.provider}/{result.credential}", {"disabled": credential.disabled_reason}
+            deed.tell("credential.enable", "credential", credential.id, name, before=before, after={"disabled": None})
+        else:
+            deed.did_nothing()
     return Checked(
         provider=result.provider,
         credential=result.credential,

@@ -68,15 +68,22 @@ async def greet(hub: House) -> Greeting:
     )
     key: Secret | None = None
     token: Secret | None = None
-    async with hub.db.writing() as session:
+    async with hub.changing() as deed:
+        session = deed.session
+        deed.did_nothing()
         if not await teams.listed(session):
             team = await teams.create(session, name=FIRST_TEAM)
-            _, key = await api_keys.create(session, hub.pepper, team_id=team.id, name=FIRST_KEY, models=["*"])
+            row, key = await api_keys.create(session, hub.pepper, team_id=team.id, name=FIRST_KEY, models=["*"])
+            deed.tell("team.create", "team", team.id, team.name, team_id=team.id)
+            deed.tell("key.create", "key", row.id, f"{team.name}/{row.name}", team_id=team.id, after={"models": ["*"]})
         if not await users.has_staff_signed_in(session):
             owner = await users.first_owner(session)
             if owner is None:
                 owner = await users.ensure(session, users.FIRST_OWNER, "owner")
+                deed.tell("user.create", "user", owner.id, owner.email, after={"role": owner.hub_role})
             token = await links.create(session, owner.id)
+            after = {"link_valid_seconds": int(links.LIFETIME.total_seconds())}
+            deed.tell("user.let_in", "user", owner.id, owner.email, after=after)
     return Greeting(
         address=address(hub.settings),
         sign_in=None if token is None else sign_in_address(hub.settings, token),

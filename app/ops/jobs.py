@@ -18,7 +18,8 @@ from app.base.config import Settings
 from app.base.db import Database
 from app.domain.billing import roots, sweeping
 from app.domain.calls import leases, stored_responses, turns, upkeep
-from app.domain.identity import retention
+from app.domain.catalog import settings as hub_settings
+from app.domain.identity import audit_upkeep, retention
 from app.domain.media import generations
 from app.gateway import media
 from app.gateway.charging import recovery
@@ -109,6 +110,20 @@ async def forget_ways_in(db: Database, _settings: Settings) -> int:
         return await retention.forget_expired(session)
 
 
+async def keep_audit(db: Database, _settings: Settings) -> int:
+    """Events of the audit trail whose time is over go, and its newest is noted."""
+    async with db.reading() as session:
+        days = await hub_settings.audit_keep_days(session)
+        is_noted = await audit_upkeep.is_head_noted(session)
+    if not days and is_noted:
+        return 0
+    async with db.writing() as session:
+        gone = await audit_upkeep.forget(session, days, clock.now_us())
+        if not is_noted:
+            await audit_upkeep.note_head(session)
+    return gone
+
+
 async def sweep_files(db: Database, settings: Settings) -> int:
     """Files that models made, rows and bytes, whose time is over."""
     return await media.sweep(db, settings)
@@ -129,12 +144,14 @@ JOBS = (
     Job("calls.forget_contents", 300, forget_contents),
     Job("calls.forget_responses", 3600, forget_responses),
     Job("calls.forget_turns", 300, forget_turns),
+    Job("identity.keep_audit", 600, keep_audit),
     Job("identity.forget_ways_in", 3600, forget_ways_in),
     Job("media.forget_generations", 600, forget_generations),
     Job("media.sweep_files", 600, sweep_files),
 )
 
 FORGOTTEN = {
+    "audit_event": "identity.keep_audit",
     "call_content": "calls.forget_contents",
     "generation": "media.forget_generations",
     "hold": "billing.forget_holds",

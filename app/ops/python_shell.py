@@ -30,6 +30,9 @@ _MODULES = {
 async def run(settings: Settings, text: str | None, banner: str) -> dict[str, Any]:
     """Run `text`, or ask until the end of the input; gives the variables as they are then."""
     async with house.opened(settings) as hub:
+        # What is done in there tells the trail nothing by itself.
+        async with hub.changing() as deed:
+            deed.tell("shell.open", "hub", "hub", "hub", after={"interactive": text is None})
         variables: dict[str, Any] = {"hub": hub, **_MODULES}
         console = _AwaitingConsole(variables, asyncio.get_running_loop())
         if text is not None:

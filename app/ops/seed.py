@@ -99,7 +99,9 @@ async def _has_data(hub: House) -> bool:
 async def _plant_people(hub: House) -> tuple[list[_Key], dict[str, str]]:
     keys: list[_Key] = []
     secrets: dict[str, str] = {}
-    async with hub.db.writing() as session:
+    async with hub.changing() as deed:
+        session = deed.session
+        deed.tell("seed.people", "hub", "hub", "hub", after={"teams": list(_TEAMS)})
         for name, members in _TEAMS.items():
             team = await teams.find_by_name(session, name) or await teams.create(session, name=name)
             for email, role in members:
@@ -118,7 +120,9 @@ async def _plant_people(hub: House) -> tuple[list[_Key], dict[str, str]]:
 async def _plant_catalogue(hub: House) -> list[_Route]:
     """One provider that answers (the demo) and one that does not (nobody listens at its address)."""
     routes: list[_Route] = []
-    async with hub.db.writing() as session:
+    async with hub.changing() as deed:
+        session = deed.session
+        deed.tell("seed.catalogue", "hub", "hub", "hub", after={"providers": ["demo", _LAB]})
         own = await providers.find_by_name(session, "demo") or await providers.add(session, name="demo", kind="demo")
         lab = await providers.find_by_name(session, _LAB) or await providers.add(
             session, name=_LAB, kind="custom", base_url="http://127.0.0.1:9/v1"

@@ -17,6 +17,8 @@ from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.types import HTTPScope, Receive, Scope, Send
 
+from app.base import addresses
+from app.base.addresses import Address
 from app.base.config import Settings
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -91,6 +93,13 @@ def address_for(settings: Settings, scope: HTTPScope, headers: Mapping[bytes, by
 
     client = scope["client"][0] if scope["client"] else None
     return _address(settings, _prefix(settings, header(b"x-path-prefix"), client), header(b"host"), scope["scheme"])
+
+
+def client_address(settings: Settings, scope: HTTPScope) -> Address | None:
+    """Where whoever sent this request comes from; None where that is not known."""
+    peer = scope["client"][0] if scope["client"] else None
+    forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    return addresses.of_client(peer, forwarded, settings.trusted_proxies)
 
 
 def _address(settings: Settings, prefix: str, host: str, scheme: str) -> str:

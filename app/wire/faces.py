@@ -17,7 +17,8 @@ from app.base.errors import AppError
 from app.base.usage import Usage
 from app.wire.answers import AnswerFacts
 from app.wire.endpoint import Endpoint
-from app.wire.neutral import Answer, Conversation, Event, Reply
+from app.wire.neutral import Conversation
+from app.wire.neutral_answer import Answer, Event, Reply
 from app.wire.notes import Notes
 from app.wire.orders import Order, Result
 from app.wire.request import Deviation, Incoming, Outgoing, Request

@@ -93,6 +93,8 @@ def _gemini(request: Request) -> OrderFacts:
 
 
 def _chat(request: Request) -> OrderFacts:
+    if request.document is not None and "n" not in request.document:
+        return _NOTHING
     return OrderFacts(pieces=_count(_sayer(request)("n")))
 
 

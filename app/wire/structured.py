@@ -16,21 +16,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from app.base.errors import AppError, BadRequest, ProviderFailed
-from app.wire.neutral import (
-    Answer,
-    Conversation,
-    Event,
-    Finished,
-    OutputFormat,
-    Part,
-    Text,
-    TextDelta,
-    ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
-    ToolChoice,
-    ToolSpec,
-)
+from app.wire.neutral import Conversation, OutputFormat, Part, Text, ToolCall, ToolChoice, ToolSpec
+from app.wire.neutral_answer import Answer, Event, Finished, TextDelta, ToolCallDelta, ToolCallStart
 
 Way = Literal["native", "forced_tool", "json_mode", "prompt"]
 

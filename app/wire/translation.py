@@ -14,20 +14,15 @@ from msgspec import Raw
 from app.base.usage import Usage
 from app.wire import neutral
 from app.wire.faces import StreamReader, StreamWriter
-from app.wire.neutral import (
+from app.wire.neutral import Finish, Part, Reasoning, Refusal, Text, ToolCall
+from app.wire.neutral_answer import (
     Answer,
     Event,
-    Finish,
     Finished,
-    Part,
-    Reasoning,
     ReasoningDelta,
     ReasoningEnd,
-    Refusal,
     RefusalDelta,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

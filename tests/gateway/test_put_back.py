@@ -17,17 +17,7 @@ from app.domain.catalog.serving import Route, Source, UsableCredential
 from app.gateway import signatures
 from app.gateway.routing import Candidate
 from app.gateway.turn_memory import TurnMemory
-from app.wire.neutral import (
-    Conversation,
-    Message,
-    Opaque,
-    Part,
-    Reasoning,
-    Text,
-    ToolCall,
-    ToolResult,
-    legal_id,
-)
+from app.wire.neutral import Conversation, Message, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, legal_id
 
 
 class _NoTable:

@@ -111,6 +111,17 @@ async def test_only_calls_of_that_time_that_have_ended_count(stocked: Stocked):
     assert (await stocked.sums()).calls == 2
 
 
+async def test_calls_of_some_deployments_can_be_looked_at_alone(stocked: Stocked):
+    team, (one, other, *_) = stocked.teams[0], stocked.deployments
+    await stocked.add(*(row(team, NOON_US, deployment_id=id_, output=1_000_000) for id_ in (one, other, None)))
+
+    found = await what_if.replay(
+        stocked.db, await stocked.prices(), since_us=NOON_US, until_us=NOON_US + DAY_US, deployment_ids=[other]
+    )
+
+    assert (found.total.calls, found.total.charged_then_nano) == (1, 4 * NANO + 3)
+
+
 async def test_a_hub_without_calls_has_nothing_to_price(stocked: Stocked):
     found = await stocked.replayed()
 

@@ -106,7 +106,7 @@ def test_a_change_is_applied_listed_and_reverted_by_its_name(shop: HubCommand) -
         ("fixed", "in force", "command"),
         ("spring", "in force", "command"),
     ]
-    assert "2 prices are as they were" in shop("reprice", "revert", "fixed").stdout
+    assert "2 prices are as before." in shop("reprice", "revert", "fixed").stdout
     assert _price(shop) == nano("4.84")
     assert shop.json("reprice", "revert", "spring") == {
         "name": "spring",

@@ -36,9 +36,9 @@ async def _record(hub: Hub, **ending: object) -> None:
         is_streamed=False, client=None, started_us=1_795_000_000_000_000, billing="credits", user_id=None,
     )  # fmt: skip
     told: dict[str, object] = {
-        "status": "succeeded", "queue_us": 1, "first_byte_us": 2, "total_us": 3, "provider": "one", "deployment_id": "d",
-        "credential_id": "c", "upstream_model": "y", "upstream_id": None, "attempts": 1, "http_status": 200,
-        "finish_reason": "stop", "error_code": None, "error_owner": None, "error_text": None,
+        "status": "succeeded", "queue_us": 1, "first_byte_us": 2, "total_us": 3, "provider": "one",
+        "deployment_id": "d", "credential_id": "c", "upstream_model": "y", "upstream_id": None, "attempts": 1,
+        "http_status": 200, "finish_reason": "stop", "error_code": None, "error_owner": None, "error_text": None,
         "usage_source": "provider", "provider_cost_nano": None, "card_id": card.id,
         "charged_as": "completed.some charge", "cost_nano": 55_000, "charge_nano": 67_730, **ending,
     }  # fmt: skip

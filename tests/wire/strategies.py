@@ -10,34 +10,36 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from app.wire.neutral import (
-    Answer,
     Audio,
     Conversation,
-    Event,
-    Finished,
     Image,
     Message,
     Opaque,
     OutputFormat,
     Part,
-    Produced,
-    ReasoningDelta,
-    ReasoningEnd,
     ReasoningWish,
     Refusal,
-    RefusalDelta,
     Sampling,
     Source,
     Text,
-    TextDelta,
     ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
     ToolChoice,
     ToolResult,
     ToolSpec,
 )
 from app.wire.neutral import Reasoning as Thought
+from app.wire.neutral_answer import (
+    Answer,
+    Event,
+    Finished,
+    Produced,
+    ReasoningDelta,
+    ReasoningEnd,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStart,
+)
 
 words = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)
 """Any Unicode but lone surrogates, which no JSON can hold."""

@@ -28,7 +28,7 @@ from app.wire.faces import ConversationClient, Passing, Tap
 from app.wire.gemini import chat_client as gemini_client
 from app.wire.gemini import passing as gemini_passing
 from app.wire.gemini.endpoints import GENERATE_CONTENT
-from app.wire.neutral import Event, Reply, TextDelta
+from app.wire.neutral_answer import Event, Reply, TextDelta
 from app.wire.openai import chat_client, chat_upstream, passing
 from app.wire.openai.endpoints import ENDPOINTS
 from app.wire.request import Request

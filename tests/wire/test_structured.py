@@ -11,23 +11,8 @@ from msgspec import Raw
 
 from app.base.errors import BadRequest, ProviderFailed
 from app.wire import structured
-from app.wire.neutral import (
-    Answer,
-    Conversation,
-    Event,
-    Finished,
-    Message,
-    OutputFormat,
-    Reasoning,
-    ReasoningDelta,
-    Text,
-    TextDelta,
-    ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
-    ToolChoice,
-    ToolSpec,
-)
+from app.wire.neutral import Conversation, Message, OutputFormat, Reasoning, Text, ToolCall, ToolChoice, ToolSpec
+from app.wire.neutral_answer import Answer, Event, Finished, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallStart
 
 SCHEMA = Raw(
     b'{"type":"object","properties":{"people":{"type":"array","items":{"$ref":"#/$defs/person"}}},'

@@ -10,7 +10,8 @@ from msgspec import Raw
 from app.base.usage import Usage
 from app.wire import translation
 from app.wire.answers import BrokenStream
-from app.wire.neutral import Opaque, Reasoning, ReasoningDelta, ReasoningEnd, ToolCall, ToolCallDelta, ToolCallStart
+from app.wire.neutral import Opaque, Reasoning, ToolCall
+from app.wire.neutral_answer import ReasoningDelta, ReasoningEnd, ToolCallDelta, ToolCallStart
 from app.wire.openai import chat_client, chat_upstream
 from app.wire.translation import Gathered, Translation
 from tests.wire.openai.chats import DONE, REPLY, chunk, target

@@ -21,8 +21,7 @@ def reached(rule: LimitRuleFacts, now_us: int, *, team_name: str, key_name: str,
     """Why the call of that team's key is refused, and when to try again. The names are the caller's own."""
     wait = retry_after_seconds(rule, now_us)
     return LimitReached(
-        f"The limit of {_whose(rule, team_name, key_name, model)}, {amount(rule)}, is reached. "
-        f"Try again in {wait} s.",
+        f"The limit of {_whose(rule, team_name, key_name, model)}, {amount(rule)}, is reached. Try again in {wait} s.",
         retry_after_seconds=wait,
     )
 

@@ -207,6 +207,13 @@ _ALL = (
         read=_read_credits,
         show=money.show_nano,
     ),
+    Setting(
+        name="audit_keep_days",
+        default="0",
+        about="Days (UTC) for which the audit trail is kept; 0: for ever.",
+        read=_read_days,
+        show=str,
+    ),
 )
 
 SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in _ALL}
@@ -290,6 +297,11 @@ async def starter(session: AsyncSession) -> Starter:
         days=_read_days(found["starter_credit_days"]),
         daily_limit_nano=_read_credits(found["starter_daily_limit"]),
     )
+
+
+async def audit_keep_days(session: AsyncSession) -> int:
+    """0: for ever."""
+    return _read_days(await get(session, "audit_keep_days"))
 
 
 async def lock(session: AsyncSession) -> None:

@@ -37,6 +37,11 @@ def new_key() -> str:
     return f"hk-{body}{_checksum(body)}"
 
 
+def is_ours(key: str) -> bool:
+    """Whether a hub may have made it, by its form and checksum; no look-up needed."""
+    return bool(_OURS.fullmatch(key)) and key[-6:] == _checksum(key[3:-6])
+
+
 def is_mistyped(key: str) -> bool:
     """Whether it looks like one of ours but its checksum is wrong: it was cut or mistyped, no look-up needed."""
     return bool(_OURS.fullmatch(key)) and key[-6:] != _checksum(key[3:-6])

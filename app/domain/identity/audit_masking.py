@@ -24,8 +24,30 @@ MOST_ITEMS = 200
 _MOST_DEEP = 8
 
 _SECRET_WORDS = frozenset(
-    "secret secrets password passwords passphrase passcode token digest sealed pepper private bearer authorization "
-    "cookie csrf otp totp pin seed fingerprint signature dsn".split()
+    [
+        "secret",
+        "secrets",
+        "password",
+        "passwords",
+        "passphrase",
+        "passcode",
+        "token",
+        "digest",
+        "sealed",
+        "pepper",
+        "private",
+        "bearer",
+        "authorization",
+        "cookie",
+        "csrf",
+        "otp",
+        "totp",
+        "pin",
+        "seed",
+        "fingerprint",
+        "signature",
+        "dsn",
+    ]
 )
 _SECRET_ENDS = frozenset(("key", "keys", "tokens", "code", "codes", "apikey"))
 """Only as the last word: `api_key` is a secret, `key_id` is not."""

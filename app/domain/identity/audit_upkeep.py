@@ -105,7 +105,9 @@ async def forget(session: AsyncSession, keep_days: int, now_us: int) -> int:
         after={**_told(cut), "events": gone, "keep_days": keep_days},
         source="hub",
     )
-    await session.execute(delete(AuditEvent).where(AuditEvent.seq <= cut.seq))
+    await session.execute(
+        delete(AuditEvent).where(AuditEvent.seq <= cut.seq).execution_options(synchronize_session=False)
+    )
     return gone
 
 

@@ -6,9 +6,11 @@ nothing that stands in its own row can make it wider, and whatever narrows or en
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,12 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.base import addresses, clock
 from app.base.addresses import Network
-from app.base.errors import NotFound
+from app.base.errors import BadValue, NotFound
 from app.domain.identity import globs
 from app.domain.identity.models import ApiKey, Team
 
 MAX_DEPTH = 5
-"""How many keys may stand one below the other."""
+"""How many keys may stand in one line, the first included."""
 
 
 class Caller(Struct, frozen=True, kw_only=True):
@@ -43,8 +45,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     """Matches those that it may not call all the same; None denies nothing."""
     tasks: frozenset[str]
     """What it may be used for; empty for everything."""
-    networks: tuple[Network, ...]
-    """Where it may be used from; empty for everywhere."""
+    networks: tuple[Network, ...] | None
+    """Where it may be used from; None for everywhere."""
     is_disabled: bool
     is_strict: bool
     """Whether it, or one above it, is."""
@@ -118,28 +120,7 @@ async def parents(session: AsyncSession) -> dict[str, str]:
     return {key_id: parent_id for key_id, parent_id in rows if parent_id is not None}
 
 
-_KeyRow = Row[
-    tuple[
-        bytes,
-        bytes | None,
-        datetime | None,
-        str,
-        str | None,
-        str,
-        str | None,
-        list[str],
-        list[str],
-        list[str],
-        list[str],
-        bool,
-        datetime | None,
-        datetime | None,
-        str,
-        str,
-        int,
-        int | None,
-    ]
-]
+_KeyRow = Row[Any]
 
 
 async def _read(session: AsyncSession, condition: ColumnElement[bool]) -> list[_KeyRow]:
@@ -170,20 +151,19 @@ async def _read(session: AsyncSession, condition: ColumnElement[bool]) -> list[_
     return list(rows.all())
 
 
-def _with_parents(
-    row: _KeyRow, rows: Mapping[str, _KeyRow], known: dict[str, Caller | None], depth: int = 1
-) -> Caller | None:
+def _with_parents(row: _KeyRow, rows: Mapping[str, _KeyRow], known: dict[str, Caller | None]) -> Caller | None:
     """The caller with all above it; None where one of them is gone, revoked or of another team."""
     if row.id in known:
         return known[row.id]
+    # A row that stood above itself would be its own end.
+    known[row.id] = None
     parent: Caller | None = None
-    is_whole = depth <= MAX_DEPTH
-    if is_whole and row.parent_id is not None:
+    if row.parent_id is not None:
         above = rows.get(row.parent_id)
-        parent = None if above is None else _with_parents(above, rows, known, depth + 1)
-        is_whole = parent is not None and parent.team_id == row.team_id
-    caller = _caller(row, parent) if is_whole else None
-    known[row.id] = caller
+        parent = None if above is None else _with_parents(above, rows, known)
+        if parent is None or parent.team_id != row.team_id or len(list(parent.line())) >= MAX_DEPTH:
+            return None
+    caller = known[row.id] = _caller(row, parent)
     return caller
 
 
@@ -197,11 +177,20 @@ def _caller(row: _KeyRow, parent: Caller | None) -> Caller:
         keep_content_days=row.keep_content_days,
         markup_basis_points=row.markup_basis_points,
         allowed=globs.matcher(row.models),
-        denied=globs.matcher(row.denied_models) if row.denied_models else None,
+        denied=globs.pattern(row.denied_models) if row.denied_models else None,
         tasks=frozenset(row.endpoints),
-        networks=tuple(addresses.network(text) for text in row.addresses),
+        networks=_networks(row.addresses) if row.addresses else None,
         is_disabled=row.disabled_at is not None,
         is_strict=row.is_strict or (parent is not None and parent.is_strict),
         expires_at=row.expires_at,
         parent=parent,
     )
+
+
+def _networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    """What nobody can read lets nobody in."""
+    found: list[Network] = []
+    for text in texts:
+        with contextlib.suppress(BadValue):
+            found.append(addresses.network(text))
+    return tuple(found)

@@ -18,7 +18,12 @@ _NOTHING = re.compile(r"(?!)")
 
 def matcher(globs: Sequence[str]) -> re.Pattern[str] | None:
     """Matches what one of them matches; None where that is everything."""
-    return None if "*" in globs else _matcher(tuple(globs))
+    return None if "*" in globs else pattern(globs)
+
+
+def pattern(globs: Sequence[str]) -> re.Pattern[str]:
+    """Matches what one of them matches."""
+    return _matcher(tuple(globs))
 
 
 def covers(wide: Sequence[str], narrow: Sequence[str]) -> bool:

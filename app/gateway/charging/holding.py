@@ -21,7 +21,7 @@ from app.domain.billing.movements import Extend, Frozen, Insufficient, OverBudge
 from app.gateway.bill import Bill
 from app.gateway.course import Course
 from app.gateway.forecasts import MOST_TOKENS, SHORT_TOKENS
-from app.wire import order_facts, token_estimate
+from app.wire import token_estimate
 
 HOLD_SECONDS = 3600
 """Longer than any call but a video's lasts."""
@@ -48,12 +48,12 @@ def take(course: Course) -> Take | None:
     if not bill.charges and not bill.rules:
         return None
     wish = bill.forecast = _forecast(course, bill)
-    rooms = [_room(course, rule, wish) for rule in bill.rules]
     is_video = course.request.endpoint.task == "video"
     hold_seconds = VIDEO_HOLD_SECONDS if is_video else HOLD_SECONDS
     wish_nano = bill.dearest(wish) if bill.charges else 0
+    rooms = [_room(course, rule, wish, wish_nano) for rule in bill.rules]
     least = min(wish.output, SHORT_TOKENS) if _writes_tokens(course) else wish.output
-    least_nano = bill.dearest(_with_output(wish, least)) if bill.charges else 0
+    least_nano = wish_nano if least == wish.output or not wish_nano else bill.dearest(_with_output(wish, least))
     if not rooms and not wish_nano:
         # Everything that may serve it is free.
         return None
@@ -161,7 +161,7 @@ def _forecast(course: Course, bill: Bill) -> Usage:
     """What the call is let in for."""
     request, endpoint = course.request, course.request.endpoint
     meters = endpoint.meters
-    order = order_facts.order_facts(request.body, endpoint)
+    order = bill.order
     tokens_in = token_estimate.input_estimate(request.body) if "input" in meters else 0
     if endpoint.name.startswith("audio.tr"):
         seconds = request.body.size // _SOUND_BYTES_PER_SECOND + 1
@@ -199,12 +199,10 @@ def _writes_tokens(course: Course) -> bool:
     return endpoint.task == "conversation" or endpoint.name == "completions"
 
 
-def _room(course: Course, rule: BudgetRule, wish: Usage) -> Room:
+def _room(course: Course, rule: BudgetRule, wish: Usage, wish_nano: int) -> Room:
     window = course.shared.snapshots.current.budgets.room(rule, course.started_us)
-    bill = course.bill
-    amount = spent_by(
-        rule.unit, wish, cost_nano=bill.dearest_cost(wish), charge_nano=bill.dearest(wish) if bill.charges else 0
-    )
+    cost_nano = course.bill.dearest_cost(wish) if rule.unit == "cost" else None
+    amount = spent_by(rule.unit, wish, cost_nano=cost_nano, charge_nano=wish_nano)
     return Room(
         spend_id=window.spend_id,
         budget_id=rule.id,

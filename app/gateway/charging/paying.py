@@ -43,7 +43,7 @@ def afterwards(
     shared = course.shared
     if usage.output and course.error is None and not course.bill.is_cut:
         shared.forecasts.learn(course.caller.key_id, course.model.name, usage.output)
-    if settle is not None and any(rule.warn_percents for rule in _rules(course)):
+    if settle is not None and settle.spends and any(rule.warn_percents for rule in _rules(course)):
         shared.errand(_warn(course, posting, settle))
     if pricing.has_drifted(priced.cost_nano, reported_nano) and course.candidate is not None:
         route = course.candidate.route

@@ -14,10 +14,11 @@ from app.gateway.formats import FORMATS
 from app.gateway.passages import passage
 from app.gateway.passages.passage import WholeAnswer
 from app.gateway.routing import Candidate
-from app.wire import neutral, structured
+from app.wire import neutral_answer, structured
 from app.wire.answers import AnswerFacts
 from app.wire.faces import StreamWriter
-from app.wire.neutral import Answer, Conversation, OutputFormat, Part, Text
+from app.wire.neutral import Conversation, OutputFormat, Part, Text
+from app.wire.neutral_answer import Answer
 from app.wire.notes import Notes
 from app.wire.responses.items import HOME as RESPONSES_HOME
 from app.wire.responses.writing import StreamWriter as ResponseWriter
@@ -84,7 +85,7 @@ class Across:
         reply, usage = passage.reply(self._course), self._usage(answer.usage)
         if self._course.request.body.is_streamed:
             writer = self._writer = self._client.stream_writer(reply)
-            frames = writer.begin() + writer.write(neutral.events_of(answer)) + writer.end(usage)
+            frames = writer.begin() + writer.write(neutral_answer.events_of(answer)) + writer.end(usage)
             return WholeAnswer(frames, "text/event-stream", facts, problem)
         self._written = self._client.write_answer(answer, reply, usage)
         return WholeAnswer(self._written, "application/json", facts, problem)

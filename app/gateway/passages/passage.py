@@ -23,7 +23,7 @@ from app.gateway.formats import Format
 from app.gateway.routing import Candidate
 from app.wire.answers import AnswerFacts
 from app.wire.faces import Tap, Target
-from app.wire.neutral import Reply
+from app.wire.neutral_answer import Reply
 from app.wire.notes import Note
 from app.wire.request import Outgoing
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _SCOPES = ("hub", "team", "project", "key", "user", "model")
 _UNITS = ("cost", "credits", "calls", "tokens")
 _WINDOWS = ("day", "week", "month", "total")
+_RULE = ("scope", "of", "amount", "unit", "window", "timezone", "warn", "block", "note")
+"""What a budget consists of, among all that is shown of it."""
 
 
 @click.group()
@@ -110,7 +112,8 @@ def create(
     percents = _percents(levels)
 
     async def work() -> dict[str, Any]:
-        async with house.opened(console.settings()) as hub, hub.db.writing() as session:
+        async with house.opened(console.settings()) as hub, hub.changing() as deed:
+            session = deed.session
             now_us = clock.now_us()
             terms = budget_rules.terms(
                 scope=scope,
@@ -125,7 +128,10 @@ def create(
             )
             rule = await budgeting.open_budget(session, terms, now_us)
             (standing,) = await budgeting.standings(session, [rule], now_us)
-            return _shown(standing, of)
+            shown = _shown(standing, of)
+            after = {name: shown[name] for name in _RULE}
+            deed.tell("budget.create", "budget", rule.id, f"{scope} {of}".rstrip(), team_id=_team(rule), after=after)
+            return shown
 
     shown = console.run(work())
     if as_json:
@@ -141,12 +147,19 @@ def create(
 def end(budget_id: str, as_json: bool) -> None:
     """Take the budget ID out of force. What was counted stays."""
     from app.domain.billing import budgets
+    from app.gateway import budgeting
     from app.ops import house
 
     async def work() -> tuple[bool, BudgetRule]:
-        async with house.opened(console.settings()) as hub, hub.db.writing() as session:
-            was_in_force = await budgets.end(session, budget_id)
-            return was_in_force, await budgets.get(session, budget_id)
+        async with house.opened(console.settings()) as hub, hub.changing() as deed:
+            was_in_force = await budgets.end(deed.session, budget_id)
+            rule = await budgets.get(deed.session, budget_id)
+            if was_in_force:
+                of = (await budgeting.names(deed.session, [rule])).get(rule.id, "")
+                deed.tell("budget.end", "budget", rule.id, f"{rule.scope} {of}".rstrip(), team_id=_team(rule))
+            else:
+                deed.did_nothing()
+            return was_in_force, rule
 
     was_in_force, rule = console.run(work())
     if as_json:
@@ -170,11 +183,21 @@ def recount(budget_id: str, as_json: bool) -> None:
     from app.ops import house
 
     async def work() -> tuple[dict[str, Any], str]:
-        async with house.opened(console.settings()) as hub, hub.db.writing() as session:
+        async with house.opened(console.settings()) as hub, hub.changing() as deed:
+            session = deed.session
             now_us = clock.now_us()
-            rule, before, _ = await budgeting.recount(session, budget_id, now_us)
+            rule, before, spent = await budgeting.recount(session, budget_id, now_us)
             (standing,) = await budgeting.standings(session, [rule], now_us)
             names = await budgeting.names(session, [rule])
+            deed.tell(
+                "budget.recount",
+                "budget",
+                rule.id,
+                f"{rule.scope} {names.get(rule.id, '')}".rstrip(),
+                team_id=_team(rule),
+                before={"spent": budget_words.amount_text(rule.unit, before.spent)},
+                after={"spent": budget_words.amount_text(rule.unit, spent)},
+            )
             return _shown(standing, names.get(rule.id)), budget_words.amount_text(rule.unit, before.spent)
 
     shown, before = console.run(work())
@@ -193,6 +216,11 @@ def _percents(levels: str) -> tuple[int, ...]:
         return tuple(int(level.strip().removesuffix("%")) for level in levels.split(",") if level.strip())
     except ValueError:
         raise BadValue(f'"{levels}" are not warn levels. Write percentages such as 80,95.', param="warn") from None
+
+
+def _team(rule: BudgetRule) -> str | None:
+    """Whose events its own belong to."""
+    return rule.scope_id.partition("/")[0] if rule.scope in ("team", "project") else None
 
 
 def _sentence(shown: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -128,7 +128,8 @@ def grant(
             expires_us=_microseconds(expires),
         )
 
-    _show_balance(team, _change(team, work), as_json)
+    said = {"credits": amount, "category": category, "reason": reason, "begins": begins, "expires": expires}
+    _show_balance(team, _change(team, "credits.grant", said, work), as_json)
 
 
 @credits_.command()
@@ -144,7 +145,8 @@ def deduct(team: str, amount: str, reason: str, as_json: bool) -> None:
     async def work(session: AsyncSession, team_id: str) -> None:
         await grants.deduct(session, team_id=team_id, amount_nano=nano(amount), reason=reason, actor=ACTOR)
 
-    _show_balance(team, _change(team, work), as_json)
+    said = {"credits": amount, "reason": reason}
+    _show_balance(team, _change(team, "credits.deduct", said, work), as_json)
 
 
 @credits_.command()
@@ -160,11 +162,15 @@ def refund(call_id: str, amount: str | None, reason: str, as_json: bool) -> None
     from app.ops import house
 
     async def work() -> tuple[str, int]:
-        async with house.opened(console.settings()) as hub, hub.db.writing() as session:
+        async with house.opened(console.settings()) as hub, hub.changing() as deed:
+            session = deed.session
             refunded = await refunds.refund_call(
                 session, call_id, amount_nano=None if amount is None else nano(amount), reason=reason, actor=ACTOR
             )
-            return (await teams.get(session, refunded.team_id)).name, refunded.refunded_nano
+            name = (await teams.get(session, refunded.team_id)).name
+            after = {"team": name, "refunded": show_nano(refunded.refunded_nano), "reason": reason}
+            deed.tell("call.refund", "call", call_id, call_id, team_id=refunded.team_id, after=after)
+            return name, refunded.refunded_nano
 
     team, refunded_nano = console.run(work())
     if as_json:
@@ -183,7 +189,7 @@ def freeze(team: str, as_json: bool) -> None:
     async def work(session: AsyncSession, team_id: str) -> None:
         await accounts.freeze(session, team_id)
 
-    _show_balance(team, _change(team, work), as_json)
+    _show_balance(team, _change(team, "credits.freeze", {}, work), as_json)
 
 
 @credits_.command()
@@ -196,7 +202,7 @@ def unfreeze(team: str, as_json: bool) -> None:
     async def work(session: AsyncSession, team_id: str) -> None:
         await accounts.unfreeze(session, team_id)
 
-    _show_balance(team, _change(team, work), as_json)
+    _show_balance(team, _change(team, "credits.unfreeze", {}, work), as_json)
 
 
 @credits_.command()
@@ -211,7 +217,7 @@ def line(team: str, amount: str, as_json: bool) -> None:
     async def work(session: AsyncSession, team_id: str) -> None:
         await accounts.set_credit_line(session, team_id, nano(amount))
 
-    _show_balance(team, _change(team, work), as_json)
+    _show_balance(team, _change(team, "credits.line", {}, work), as_json)
 
 
 def _look(team: str) -> Balance:
@@ -226,19 +232,36 @@ def _look(team: str) -> Balance:
     return console.run(work())
 
 
-def _change(team: str, change: Callable[[AsyncSession, str], Awaitable[None]]) -> Balance:
-    """Do it in a transaction; the balance after it."""
+def _change(
+    team: str, action: str, said: Mapping[str, Any], change: Callable[[AsyncSession, str], Awaitable[None]]
+) -> Balance:
+    """Do it in a transaction, which is recorded as `action` with what was said; the balance after it."""
     from app.domain.billing import balances
     from app.domain.identity import teams
     from app.ops import house
 
     async def work() -> Balance:
-        async with house.opened(console.settings()) as hub, hub.db.writing() as session:
+        async with house.opened(console.settings()) as hub, hub.changing() as deed:
+            session = deed.session
             team_id = (await teams.get_by_name(session, team)).id
+            before = _told(await balances.of_team(session, team_id))
             await change(session, team_id)
-            return await balances.of_team(session, team_id)
+            has = await balances.of_team(session, team_id)
+            deed.tell(action, "team", team_id, team, team_id=team_id, before=before, after={**_told(has), **said})
+            return has
 
     return console.run(work())
+
+
+def _told(has: Balance) -> dict[str, object]:
+    """What commands change of an account."""
+    from app.base.money import show_nano
+
+    return {
+        "balance": show_nano(has.posted_nano),
+        "line": show_nano(has.credit_line_nano),
+        "frozen": has.is_frozen,
+    }
 
 
 def _show_balance(team: str, has: Balance, as_json: bool) -> None:

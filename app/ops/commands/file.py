@@ -72,7 +72,10 @@ def export(as_json: bool) -> None:
 
     async def work() -> dict[str, Any]:
         async with house.opened(console.settings()) as hub:
-            return await exporting.document(hub)
+            exported = await exporting.document(hub)
+            async with hub.changing() as deed:
+                deed.tell("hub.export", "hub", "hub", "hub")
+            return exported
 
     exported = console.run(work())
     if as_json:

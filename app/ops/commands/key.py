@@ -51,8 +51,12 @@ def create(
     expires_at = None if expires is None else expires.replace(tzinfo=UTC)
 
     async def work() -> tuple[dict[str, Any], str]:
-        async with house.opened(console.settings()) as hub, hub.db.writing() as session:
-            team = await teams.find_by_name(session, team_name) or await teams.create(session, name=team_name)
+        async with house.opened(console.settings()) as hub, hub.changing() as deed:
+            session = deed.session
+            team = await teams.find_by_name(session, team_name)
+            if team is None:
+                team = await teams.create(session, name=team_name)
+                deed.tell("team.create", "team", team.id, team.name, team_id=team.id)
             owner = None if user is None else await users.ensure(session, user)
             row, secret = await api_keys.create(
                 session,
@@ -65,7 +69,9 @@ def create(
                 is_strict=strict,
                 user_id=None if owner is None else owner.id,
             )
-            return _shown(row, team, None if owner is None else owner.email), secret.reveal()
+            shown = _shown(row, team, None if owner is None else owner.email)
+            deed.tell("key.create", "key", row.id, f"{team.name}/{row.name}", team_id=team.id, after=shown)
+            return shown, secret.reveal()
 
     shown, text = console.run(work())
     if as_json:
@@ -123,15 +129,22 @@ def revoke(team_name: str, name: str, as_json: bool) -> None:
     from app.ops import house
 
     async def work() -> dict[str, Any]:
-        async with house.opened(console.settings()) as hub, hub.db.writing() as session:
+        async with house.opened(console.settings()) as hub, hub.changing() as deed:
+            session = deed.session
             team = await _team(session, team_name)
             row = await api_keys.find_by_name(session, team.id, name)
             if row is None:
                 raise NotFound(f"Team {team_name} has no key {name}. List them with: hub key list --team {team_name}")
+            people = await users.addresses(session, {row.user_id} if row.user_id is not None else ())
+            before = _shown(row, team, people.get(row.user_id or ""))
             await api_keys.revoke(session, team.id, row.id)
             await session.refresh(row)
-            people = await users.addresses(session, {row.user_id} if row.user_id is not None else ())
-            return _shown(row, team, people.get(row.user_id or ""))
+            shown = _shown(row, team, people.get(row.user_id or ""))
+            if before == shown:
+                deed.did_nothing()
+            else:
+                deed.tell("key.revoke", "key", row.id, f"{team.name}/{row.name}", team_id=team.id, before=before, after=shown)
+            return shown
 
     shown = console.run(work())
     if as_json:

@@ -29,8 +29,9 @@ def create_admin(email: str, role: str, as_json: bool) -> None:
     async def work() -> tuple[str, str]:
         async with house.opened(settings) as hub, hub.changing() as deed:
             session = deed.session
+            known = await users.find(session, email)
+            before = None if known is None else {"role": known.hub_role}
             user = await users.ensure(session, email, hub_role)
-            before = {"role": user.hub_role}
             await users.set_role(session, user.id, hub_role)
             token = await links.create(session, user.id)
             after = {"role": role, "link_valid_seconds": int(links.LIFETIME.total_seconds())}

@@ -93,8 +93,12 @@ def apply(file: str | None, provider_name: str | None, replace: bool, yes: bool,
                 if as_json or not console.is_terminal():
                     raise BadValue("Nothing was changed. Say --yes to take these costs over.", param="--yes")
                 click.confirm("Take these costs over?", abort=True)
-            async with hub.db.writing() as session:
-                done = await bundle_changes.apply(session, chosen, provider_name=provider_name, is_replacing=replace)
+            async with hub.changing() as deed:
+                done = await bundle_changes.apply(
+                    deed.session, chosen, provider_name=provider_name, is_replacing=replace
+                )
+                after = {"provider": provider_name, "replace": replace, "rates": _costs(done)}
+                deed.tell("prices.apply", "price_bundle", done.version, done.version, after=after)
             return done, True
 
     done, is_done = console.run(work())
@@ -117,17 +121,25 @@ def import_(file: str, sha256: str | None, as_json: bool) -> None:
     import hmac
 
     from app.base.errors import BadValue
-    from app.ops import price_bundles
+    from app.ops import house, price_bundles
 
     settings = console.settings()
     raw = Path(file).read_bytes()
     digest = hashlib.sha256(raw).hexdigest()
     if sha256 is not None and not hmac.compare_digest(digest.encode(), sha256.strip().lower().encode()):
         raise BadValue(f"{file} is not the file that was meant: its SHA-256 is {digest}.", param="--sha256")
-    try:
-        stored = price_bundles.store(settings, raw)
-    except BadValue as fault:
-        raise BadValue(f"{file}: {fault.sentence}") from None
+
+    async def work() -> Bundle:
+        async with house.opened(settings) as hub, hub.changing() as deed:
+            try:
+                stored = price_bundles.store(settings, raw)
+            except BadValue as fault:
+                raise BadValue(f"{file}: {fault.sentence}") from None
+            after = {"stored": f"sha256:{digest}", "rows": len(stored.rows)}
+            deed.tell("prices.import", "price_bundle", stored.version, stored.version, after=after)
+            return stored
+
+    stored = console.run(work())
     if as_json:
         console.print_json({**_about(stored), "sha256": digest})
     else:
@@ -138,10 +150,20 @@ def import_(file: str, sha256: str | None, as_json: bool) -> None:
 @console.json_option
 def refresh(as_json: bool) -> None:
     """Fetch a price bundle from HUB_PRICES_URL. Whatever is wrong with it, the hub goes on with the one it has."""
-    from app.ops import price_bundles
+    from app.ops import house, price_bundles
 
     settings = console.settings()
-    found, is_new = console.run(price_bundles.refresh(settings))
+
+    async def work() -> tuple[Bundle, bool]:
+        async with house.opened(settings) as hub:
+            found, is_new = await price_bundles.refresh(settings)
+            if is_new:
+                async with hub.changing() as deed:
+                    after = {"from": settings.prices_url, "rows": len(found.rows)}
+                    deed.tell("prices.refresh", "price_bundle", found.version, found.version, after=after)
+            return found, is_new
+
+    found, is_new = console.run(work())
     if as_json:
         console.print_json({**_about(found), "is_new": is_new})
     elif is_new:
@@ -190,6 +212,14 @@ def _print(found: Difference) -> None:
     strangers = [f"{one.model} at {one.provider}" for one in found.unmatched if not one.has_rates]
     if strangers:
         console.say(f"No price is known for: {', '.join(strangers)}.")
+
+
+def _costs(found: Difference) -> list[str]:
+    return [
+        f"{change.meter} of {change.model} at {change.provider}: {_dollars(change.old_cost_nano) or 'none'} "
+        f"→ {_dollars(change.new_cost_nano) or 'none'}"
+        for change in found.changes
+    ]
 
 
 def _when(change: Change) -> str:

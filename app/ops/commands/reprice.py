@@ -72,7 +72,10 @@ def reprice() -> None:
 @reprice.command()
 @_rule_options
 def preview(days: int, as_json: bool, **chosen: Any) -> None:
-    """Show what a rule would change, and what the calls of the last days would have come to. Changes nothing."""
+    """Show what a rule would change, and what the calls of the last days would have come to by those prices.
+
+    Changes nothing.
+    """
     from app.ops import house
 
     scope, rule, begins, allows_below_cost = _chosen(**chosen)
@@ -109,8 +112,15 @@ def apply(name: str, days: int, as_json: bool, yes: bool, **chosen: Any) -> None
                 if as_json or not console.is_terminal():
                     raise BadValue("Nothing was changed. Say --yes to set these prices.", param="--yes")
                 click.confirm("Set these prices?", abort=True)
-            async with hub.db.writing() as session:
-                change = await repricing.apply(session, draft, name=name, actor=ACTOR, effective_from=begins)
+            async with hub.changing() as deed:
+                change = await repricing.apply(deed.session, draft, name=name, actor=ACTOR, effective_from=begins)
+                after = {
+                    "rule": change.rule,
+                    "scope": change.scope,
+                    "prices": len(draft.rows),
+                    "effective_from": change.effective_from,
+                }
+                deed.tell("prices.reprice", "price_change", change.id, change.name, after=after)
                 made = {"id": change.id, "name": change.name, "effective_from": change.effective_from}
             return {**made, **_as_json(draft, replay), "is_applied": True}
 
@@ -119,7 +129,7 @@ def apply(name: str, days: int, as_json: bool, yes: bool, **chosen: Any) -> None
         console.print_json(done)
         return
     when = "" if begins is None else f" from {console.show_moment(done['effective_from'])} UTC on"
-    console.say(f"Done: {len(done['rows'])} prices are set{when}. To go back: hub reprice revert {_quoted(name)}")
+    console.say(f"Done: {_prices(len(done['rows']))} set{when}. To go back: hub reprice revert {_quoted(name)}")
 
 
 @reprice.command("list")
@@ -165,17 +175,20 @@ def revert(name: str, as_json: bool) -> None:
     from app.ops import house
 
     async def work() -> price_changes.Reverted:
-        async with house.opened(console.settings()) as hub, hub.db.writing() as session:
-            change = await price_changes.find(session, name)
-            return await price_changes.revert(session, change.id, actor=ACTOR)
+        async with house.opened(console.settings()) as hub, hub.changing() as deed:
+            change = await price_changes.find(deed.session, name)
+            done = await price_changes.revert(deed.session, change.id, actor=ACTOR)
+            after = {"restored": done.restored, "left": done.left, "was_scheduled": done.was_scheduled}
+            deed.tell("prices.revert", "price_change", change.id, change.name, after=after)
+            return done
 
     done = console.run(work())
     if as_json:
         console.print_json(done)
         return
     told = "will not begin" if done.was_scheduled else "is reverted"
-    stays = f" {done.left} were priced otherwise since and stay." if done.left else ""
-    console.say(f"{done.name} {told}: {done.restored} prices are as they were before.{stays}")
+    stays = f" Priced otherwise since, and left so: {done.left}." if done.left else ""
+    console.say(f"{done.name} {told}: {_prices(done.restored)} as before.{stays}")
 
 
 def _chosen(
@@ -227,7 +240,9 @@ async def _looked_at(
     until_us = clock.now_us()
     then = supposed.prices(now, draft.lines())
     since_us = until_us - days * 86_400 * clock.MICROSECONDS
-    return draft, await what_if.replay(hub.db, then, since_us=since_us, until_us=until_us)
+    # What was charged for others shows what they cost at the time, and nothing of this.
+    changed = {row.deployment_id for row in draft.rows}
+    return draft, await what_if.replay(hub.db, then, since_us=since_us, until_us=until_us, deployment_ids=changed)
 
 
 def _print(draft: Draft, replay: Replay) -> None:
@@ -267,6 +282,10 @@ def _as_json(draft: Draft, replay: Replay) -> dict[str, Any]:
         "left": to_builtins(draft.left),
         "replay": replay_table.as_json(replay),
     }
+
+
+def _prices(number: int) -> str:
+    return f"{number} price{' is' if number == 1 else 's are'}"
 
 
 def _percent(text: str) -> str:

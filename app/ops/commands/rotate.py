@@ -22,7 +22,12 @@ def rotate_master_key(as_json: bool) -> None:
 
     async def work() -> rotation.Rotated:
         async with house.opened(settings) as hub:
-            return await rotation.rotate(settings, hub.db, hub.vault)
+            old_id = hub.vault.primary_id
+            done = await rotation.rotate(settings, hub.db, hub.vault)
+            async with hub.changing() as deed:
+                after = {"key_id": done.key_id, "rewrapped": done.rewrapped, "unopened": len(done.unopened)}
+                deed.tell("master_key.rotate", "hub", "hub", "hub", before={"key_id": old_id}, after=after)
+            return done
 
     done = console.run(work())
     if as_json:

@@ -27,7 +27,7 @@ _MOST = 100
 @console.option("--json", "_as_json", is_flag=True, help="Print JSON, as always.")
 @click.pass_context
 def verify(ctx: click.Context, since: datetime | None, with_calls: bool, goes_on: bool, _as_json: bool) -> None:
-    """Work out the books anew: chains, balances, holds, daily roots, and the price of every call.
+    """Work out the books anew: chains, balances, holds, daily roots, the price of every call; and the audit trail.
 
     Prints JSON. Ends at the first row that is wrong with exit code 1, and names it: its table and key, what it says,
     and what it should. It only reads, so it can run beside the hub.

@@ -21,7 +21,7 @@ from app.web.api.array_door import ArrayDoor
 from app.web.api.asgi_door import AsgiDoor
 from app.web.api.authentication import Authentication
 from app.web.api.visit import Visit, path_of
-from app.web.mount_point import address_for
+from app.web.mount_point import address_for, client_address
 from app.wire.faces import Speaker
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -77,6 +77,7 @@ class ProgramsDoor:
             receive=receive,
             door=door,
             address_of_hub=lambda: address_for(self._settings, scope, headers),
+            address_of_client=lambda: client_address(self._settings, scope),
         )
 
     async def _guard(self, visit: Visit, answering: Awaitable[None]) -> None:
@@ -106,6 +107,7 @@ def _door(send: Send, speaker: Speaker) -> AsgiDoor:
 async def _call_of(visit: Visit, row: routes.CallRoute | routes.PatternRoute) -> None:
     if visit.method != "POST":
         raise WrongMethod(visit.method, visit.path, ("POST",))
+    await visit.authentication.meet(visit.headers)
     await visit.call(row.endpoint, row.speaker)
 
 
@@ -113,6 +115,8 @@ async def _resource_of(visit: Visit, row: routes.Resource) -> None:
     handler = row.handlers.get("GET" if visit.method == "HEAD" else visit.method)
     if handler is None:
         raise WrongMethod(visit.method, visit.path, tuple(row.handlers))
+    await visit.authentication.meet(visit.headers)
+    visit.task = row.task
     await handler(visit)
 
 

@@ -51,6 +51,8 @@ class Resource(Struct, frozen=True):
     handlers: Mapping[str, Handler]
     """By method; HEAD goes to GET's."""
     speaker: Speaker
+    task: str | None = None
+    """What a key has to be allowed for it, as in `admission.task_of`; None: nothing that can be forbidden."""
 
 
 ROOTS = ("/v1", "/v1beta", "/files", "/api", "/__blocklet__.js")
@@ -98,19 +100,25 @@ CALL_PATTERNS: tuple[PatternRoute, ...] = (
 )
 
 RESOURCES: tuple[Resource, ...] = (
-    Resource(re.compile(_GEMINI + r":countTokens"), {"POST": counting.answer_gemini}, gemini),
+    Resource(re.compile(_GEMINI + r":countTokens"), {"POST": counting.answer_gemini}, gemini, "conversation"),
     Resource(re.compile(r"/v1beta/models(?:/(?P<name>.+))?"), {"GET": models.answer_gemini}, gemini),
-    Resource(re.compile(r"/v1/messages/count_tokens"), {"POST": counting.answer_anthropic}, anthropic),
+    Resource(re.compile(r"/v1/messages/count_tokens"), {"POST": counting.answer_anthropic}, anthropic, "conversation"),
     Resource(re.compile(r"/v1/models(?:/(?P<name>.+))?"), {"GET": models.answer}, openai),
     Resource(
         re.compile(r"/v1/responses/(?P<id>[^/]+)"),
         {"GET": stored_responses.answer, "DELETE": stored_responses.remove},
         responses,
+        "conversation",
     ),
-    Resource(re.compile(r"/v1/responses/(?P<id>[^/]+)/input_items"), {"GET": stored_responses.list_input}, responses),
-    Resource(re.compile(r"/v1/videos"), {"GET": videos.list_all}, openai),
-    Resource(re.compile(r"/v1/videos/(?P<id>[^/]+)"), {"GET": videos.answer, "DELETE": videos.remove}, openai),
-    Resource(re.compile(r"/v1/videos/(?P<id>[^/]+)/content"), {"GET": videos.content}, openai),
+    Resource(
+        re.compile(r"/v1/responses/(?P<id>[^/]+)/input_items"),
+        {"GET": stored_responses.list_input},
+        responses,
+        "conversation",
+    ),
+    Resource(re.compile(r"/v1/videos"), {"GET": videos.list_all}, openai, "video"),
+    Resource(re.compile(r"/v1/videos/(?P<id>[^/]+)"), {"GET": videos.answer, "DELETE": videos.remove}, openai, "video"),
+    Resource(re.compile(r"/v1/videos/(?P<id>[^/]+)/content"), {"GET": videos.content}, openai, "video"),
     Resource(re.compile(r"/files/(?P<file_id>[0-9a-f]{32})"), {"GET": files.answer}, openai),
     Resource(re.compile(r"/api/v1(?:/sdk)?/models(?:/(?P<name>.+))?"), {"GET": models.answer}, openai),
     *(

@@ -8,8 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from litestar.types import HTTPScope, Receive
 from msgspec import Struct
 
+from app.base.addresses import Address
+from app.base.clock import now
 from app.base.errors import BadRequest, NotAuthenticated
 from app.domain.identity.callers import Caller
+from app.gateway import admission
 from app.gateway.gateway import Gateway
 from app.gateway.request import CallRequest
 from app.web.api.asgi_door import AsgiDoor
@@ -42,13 +45,19 @@ class Visit(Struct):
     door: AsgiDoor
     address_of_hub: Callable[[], str]
     """Where this client reaches the hub, for links."""
+    address_of_client: Callable[[], Address | None]
+    """Where it comes from, as far as that is known."""
     variables: Mapping[str, str] = {}
     """What stood in the path."""
+    task: str | None = None
+    """What a key has to be allowed, as in `admission.task_of`; None: nothing that can be forbidden."""
 
     def caller(self) -> Caller:
-        """
+        """Who asks, once nothing stands against that key, this address and this task.
+
         Raises:
-            NotAuthenticated
+            NotAuthenticated: no key, or one that opens nothing (any more).
+            NotAllowed: not from there, or not for this.
         """
         if _KEY_IN_ADDRESS.search(self.query):
             raise NotAuthenticated(
@@ -56,7 +65,17 @@ class Visit(Struct):
                 "Authorization, without ?key=.",
                 code="missing_api_key",
             )
-        return self.authentication.caller(self.headers)
+        caller = self.authentication.caller(self.headers)
+        admission.check_caller(caller, now())
+        admission.check_address(caller, self.address_of_client)
+        if self.task is not None:
+            admission.check_task(caller, self.task)
+        self.gateway.shared.last_uses.note(caller.key_id, self.address_of_client, self._client)
+        return caller
+
+    def _client(self) -> str | None:
+        """The User-Agent, cut."""
+        return _text(self.headers.get(b"user-agent"), _MAX_CLIENT)
 
     async def body(self) -> bytes:
         """
@@ -75,6 +94,7 @@ class Visit(Struct):
 
     async def call(self, endpoint: Endpoint, speaker: Speaker, incoming: Incoming | None = None) -> None:
         """Read the request as a model call and let the gateway carry it; `incoming` where its body was read before."""
+        self.task = admission.task_of(endpoint)
         caller = self.caller()
         if incoming is None:
             incoming = await self.incoming()
@@ -83,7 +103,7 @@ class Visit(Struct):
             body=speaker.read(endpoint, incoming),
             raw_body=incoming.body,
             arrived_at=self.arrived_at,
-            client=_text(self.headers.get(b"user-agent"), _MAX_CLIENT),
+            client=self._client(),
             project=_project(self.headers),
             address=self.address_of_hub() if endpoint.task in _MAKES_FILES else "",
             timeout_seconds=_timeout(self.headers.get(b"x-hub-timeout-ms")),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from app.base.usage import Usage
-from app.wire.neutral import Answer, Reasoning, Refusal, Text
+from app.wire.neutral import Reasoning, Refusal, Text
+from app.wire.neutral_answer import Answer
 
 _PREFIX = "aignehub/"
 

@@ -24,23 +24,17 @@ from app.wire.aigne.answers import BETWEEN_THOUGHTS, model_names, text_of, thoug
 from app.wire.aigne.client import JSON_VALUE
 from app.wire.aigne.spelling import places_of, spelt
 from app.wire.fields import Fields, missing
-from app.wire.neutral import (
+from app.wire.neutral import Audio, Conversation, File, Image, Message, Text, ToolCall
+from app.wire.neutral_answer import (
     Answer,
-    Audio,
-    Conversation,
     Event,
-    File,
     Finished,
-    Image,
-    Message,
     Produced,
     ReasoningDelta,
     ReasoningEnd,
     RefusalDelta,
     Reply,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

@@ -36,7 +36,8 @@ from app.wire.aigne.completions_stream import (
 )
 from app.wire.aigne.spelling import places_of
 from app.wire.faces import StreamWriter
-from app.wire.neutral import Answer, Conversation, Image, Message, Reply, Text, ToolCall
+from app.wire.neutral import Conversation, Image, Message, Text, ToolCall
+from app.wire.neutral_answer import Answer, Reply
 from app.wire.request import Request, fields_of
 
 _encode = msgspec.json.Encoder().encode

@@ -10,17 +10,15 @@ import msgspec
 from app.base.usage import Usage
 from app.wire import neutral, pictures
 from app.wire.aigne import parts
-from app.wire.neutral import (
+from app.wire.neutral import Finish, Image, ToolCall
+from app.wire.neutral_answer import (
     Event,
-    Finish,
     Finished,
-    Image,
     Produced,
     ReasoningDelta,
     RefusalDelta,
     Reply,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

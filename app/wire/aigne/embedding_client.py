@@ -21,7 +21,7 @@ from app.wire.aigne.answers import model_names
 from app.wire.aigne.client import PLAIN
 from app.wire.aigne.spelling import spelt
 from app.wire.fields import Fields
-from app.wire.neutral import Reply
+from app.wire.neutral_answer import Reply
 from app.wire.orders import EmbeddingOrder, Embeddings, Order, Result
 from app.wire.request import Request, fields_of
 

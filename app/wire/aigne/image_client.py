@@ -19,7 +19,8 @@ from app.wire import pictures
 from app.wire.aigne.answers import model_names, usage_entry
 from app.wire.aigne.client import PLAIN
 from app.wire.aigne.orders import Settings
-from app.wire.neutral import Reply, Source
+from app.wire.neutral import Source
+from app.wire.neutral_answer import Reply
 from app.wire.orders import ImageOrder, Order, Pictures, Result
 from app.wire.request import Request
 

@@ -14,29 +14,31 @@ from app.wire.anthropic import usage as usage_report
 from app.wire.anthropic.argument_text import ArgumentText
 from app.wire.anthropic.thoughts import signature_of
 from app.wire.neutral import (
-    Answer,
     Audio,
-    Event,
     File,
     Finish,
-    Finished,
     Image,
     Opaque,
     Part,
-    Produced,
     Reasoning,
-    ReasoningDelta,
-    ReasoningEnd,
     Refusal,
-    RefusalDelta,
-    Reply,
     Text,
-    TextDelta,
     ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
     ToolResult,
     legal_id,
+)
+from app.wire.neutral_answer import (
+    Answer,
+    Event,
+    Finished,
+    Produced,
+    ReasoningDelta,
+    ReasoningEnd,
+    RefusalDelta,
+    Reply,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStart,
 )
 
 _encode = msgspec.json.Encoder().encode

@@ -14,17 +14,7 @@ from msgspec import Raw
 from app.base.errors import BadRequest
 from app.wire.anthropic.thoughts import opaque_of
 from app.wire.fields import Fields, missing, unknown_type, wrong_type
-from app.wire.neutral import (
-    CacheMark,
-    File,
-    Image,
-    Part,
-    Reasoning,
-    Source,
-    Text,
-    ToolCall,
-    ToolResult,
-)
+from app.wire.neutral import CacheMark, File, Image, Part, Reasoning, Source, Text, ToolCall, ToolResult
 from app.wire.request import raw_of
 
 Emulated = list[tuple[str, str]]

@@ -11,16 +11,7 @@ from msgspec import Raw
 
 from app.wire.anthropic.client_parts import Blocks, Emulated, cache_of
 from app.wire.fields import Fields, missing, wrong_type
-from app.wire.neutral import (
-    Conversation,
-    Message,
-    OutputFormat,
-    ReasoningWish,
-    Sampling,
-    Text,
-    ToolChoice,
-    ToolSpec,
-)
+from app.wire.neutral import Conversation, Message, OutputFormat, ReasoningWish, Sampling, Text, ToolChoice, ToolSpec
 from app.wire.request import Request, fields_of, raw_of
 
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")

@@ -13,21 +13,15 @@ from app.wire import neutral, tiers
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, BrokenStream, ErrorInside
 from app.wire.anthropic import usage as usage_report
 from app.wire.faces import Target
-from app.wire.neutral import (
+from app.wire.neutral import Finish, Opaque, Part, Reasoning, Refusal, Text, ToolCall
+from app.wire.neutral_answer import (
     Answer,
     Event,
-    Finish,
     Finished,
-    Opaque,
-    Part,
-    Reasoning,
     ReasoningDelta,
     ReasoningEnd,
-    Refusal,
     RefusalDelta,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

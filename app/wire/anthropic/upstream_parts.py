@@ -12,19 +12,7 @@ from typing import Any
 from app.base.errors import BadRequest
 from app.wire import neutral
 from app.wire.faces import Target
-from app.wire.neutral import (
-    Audio,
-    CacheMark,
-    File,
-    Image,
-    Part,
-    Reasoning,
-    Refusal,
-    Source,
-    Text,
-    ToolCall,
-    ToolResult,
-)
+from app.wire.neutral import Audio, CacheMark, File, Image, Part, Reasoning, Refusal, Source, Text, ToolCall, ToolResult
 from app.wire.notes import Notes
 
 Block = dict[str, Any]

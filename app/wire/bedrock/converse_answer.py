@@ -16,22 +16,15 @@ from app.wire import neutral, tiers
 from app.wire.answers import BrokenStream
 from app.wire.bedrock.event_stream import EventStreamReader, Message
 from app.wire.faces import Target
-from app.wire.neutral import (
+from app.wire.neutral import Finish, Image, Opaque, Part, Reasoning, Source, Text, ToolCall
+from app.wire.neutral_answer import (
     Answer,
     Event,
-    Finish,
     Finished,
-    Image,
-    Opaque,
-    Part,
     Produced,
-    Reasoning,
     ReasoningDelta,
     ReasoningEnd,
-    Source,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

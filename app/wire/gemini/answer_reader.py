@@ -13,25 +13,15 @@ from app.wire.answers import MAX_MEDIA_EVENT_BYTES, BrokenStream, ErrorInside
 from app.wire.faces import Target
 from app.wire.gemini import searches
 from app.wire.gemini.part_reader import part_of
-from app.wire.neutral import (
-    NO_ARGUMENTS,
+from app.wire.neutral import NO_ARGUMENTS, Audio, File, Finish, Image, Opaque, Part, Reasoning, Source, Text, ToolCall
+from app.wire.neutral_answer import (
     Answer,
-    Audio,
     Event,
-    File,
-    Finish,
     Finished,
-    Image,
-    Opaque,
-    Part,
     Produced,
-    Reasoning,
     ReasoningDelta,
     ReasoningEnd,
-    Source,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

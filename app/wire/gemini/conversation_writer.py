@@ -13,26 +13,17 @@ from msgspec import Raw
 from app.base.usage import Usage
 from app.wire import neutral
 from app.wire.gemini import signatures
-from app.wire.neutral import (
+from app.wire.neutral import Audio, File, Finish, Image, Part, Reasoning, Refusal, Source, Text, ToolCall
+from app.wire.neutral_answer import (
     Answer,
-    Audio,
     Event,
-    File,
-    Finish,
     Finished,
-    Image,
-    Part,
     Produced,
-    Reasoning,
     ReasoningDelta,
     ReasoningEnd,
-    Refusal,
     RefusalDelta,
     Reply,
-    Source,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

@@ -16,7 +16,7 @@ from app.wire.answers import BrokenStream, ErrorInside
 from app.wire.faces import Target
 from app.wire.fields import Fields, missing
 from app.wire.gemini import names
-from app.wire.neutral import Reply
+from app.wire.neutral_answer import Reply
 from app.wire.notes import Notes
 from app.wire.orders import EmbeddingOrder, Embeddings, Order, Result
 from app.wire.request import Outgoing, Request, raw_of, write_document

@@ -12,23 +12,17 @@ import msgspec
 
 from app.base.usage import Usage
 from app.wire import neutral
-from app.wire.neutral import (
+from app.wire.neutral import Audio, Image, Opaque, Reasoning, Refusal, Text, ToolCall
+from app.wire.neutral_answer import (
     Answer,
-    Audio,
     Event,
     Finished,
-    Image,
-    Opaque,
     Produced,
-    Reasoning,
     ReasoningDelta,
     ReasoningEnd,
-    Refusal,
     RefusalDelta,
     Reply,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

@@ -18,7 +18,8 @@ from app.base.usage import Usage
 from app.wire.answers import BrokenStream, ErrorInside
 from app.wire.faces import Target
 from app.wire.fields import Fields, missing, unknown_type
-from app.wire.neutral import File, Image, Reply, Source, Text
+from app.wire.neutral import File, Image, Source, Text
+from app.wire.neutral_answer import Reply
 from app.wire.notes import Notes
 from app.wire.openai.chat_client_parts import source_of
 from app.wire.orders import EmbeddingOrder, Embeddings, Order, Result

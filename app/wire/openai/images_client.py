@@ -19,7 +19,8 @@ from app.base.errors import BadRequest
 from app.base.usage import Usage
 from app.wire import pictures
 from app.wire.fields import Fields, wrong_type
-from app.wire.neutral import Reply, Source
+from app.wire.neutral import Source
+from app.wire.neutral_answer import Reply
 from app.wire.orders import ImageOrder, Order, Pictures, Result
 from app.wire.request import Part, Request, fields_of
 

@@ -10,24 +10,16 @@ from msgspec import Raw, Struct
 from app.wire import neutral, tiers
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, BrokenStream, ErrorInside
 from app.wire.faces import Target
-from app.wire.neutral import (
+from app.wire.neutral import Finish, Image, Opaque, Part, Reasoning, Refusal, Source, Text, ToolCall
+from app.wire.neutral_answer import (
     Answer,
     Event,
-    Finish,
     Finished,
-    Image,
-    Opaque,
-    Part,
     Produced,
-    Reasoning,
     ReasoningDelta,
     ReasoningEnd,
-    Refusal,
     RefusalDelta,
-    Source,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from app.base.usage import Usage
-from app.wire.neutral import Reply
+from app.wire.neutral_answer import Reply
 from app.wire.responses import shape
 from app.wire.responses.events import NOT_JSON
 

@@ -14,7 +14,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from app.wire.endpoint import Endpoint
-from app.wire.neutral import Reply
+from app.wire.neutral_answer import Reply
 from app.wire.notes import Notes
 from app.wire.request import Deviation, Document, Outgoing, Request, raw_of, write_document
 from app.wire.responses import bounds, tap

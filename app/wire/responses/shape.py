@@ -13,7 +13,8 @@ from msgspec import Raw
 
 from app.base.usage import Usage
 from app.wire import neutral
-from app.wire.neutral import Image, Opaque, Reply
+from app.wire.neutral import Image, Opaque
+from app.wire.neutral_answer import Reply
 from app.wire.responses.items import HOME, REDACTED
 from app.wire.responses.tools import Called, free_text
 

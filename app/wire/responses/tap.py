@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from app.base.usage import Usage
 from app.wire import tiers
 from app.wire.answers import MAX_MEDIA_EVENT_BYTES, AnswerFacts, BrokenStream
-from app.wire.neutral import Reply
+from app.wire.neutral_answer import Reply
 from app.wire.responses import cutting
 from app.wire.responses.events import BEFORE, LAST, NOT_JSON, NULL, Whole, decode_whole, error_of
 from app.wire.sse import Cutter, data_of

@@ -11,13 +11,12 @@ import msgspec
 from msgspec import Struct
 
 from app.base.usage import Usage
-from app.wire import neutral
-from app.wire.neutral import (
+from app.wire import neutral_answer
+from app.wire.neutral import Image, Opaque
+from app.wire.neutral_answer import (
     Answer,
     Event,
     Finished,
-    Image,
-    Opaque,
     Produced,
     ReasoningDelta,
     ReasoningEnd,
@@ -38,7 +37,7 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 def write_answer(answer: Answer, reply: Reply, usage: Usage | None) -> bytes:
     """One `response`: what the stream of the same answer ends with."""
     writer = StreamWriter(reply)
-    writer.write(neutral.events_of(answer))
+    writer.write(neutral_answer.events_of(answer))
     writer.end(usage)
     return writer.response
 

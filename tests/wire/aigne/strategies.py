@@ -5,19 +5,15 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from app.wire.neutral import (
+from app.wire.neutral import File, Image, Opaque, Source, ToolCall
+from app.wire.neutral_answer import (
     Event,
-    File,
     Finished,
-    Image,
-    Opaque,
     Produced,
     ReasoningDelta,
     ReasoningEnd,
     RefusalDelta,
-    Source,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

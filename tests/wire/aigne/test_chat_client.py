@@ -10,26 +10,18 @@ from hypothesis import strategies as st
 from app.base.errors import AppError, BadRequest
 from app.base.usage import Usage
 from app.wire.aigne import chat_client, client, endpoints
-from app.wire.neutral import (
+from app.wire.neutral import Conversation, Image, Opaque, Reasoning, Refusal, Source, Text, ToolCall, ToolResult
+from app.wire.neutral_answer import (
     Answer,
-    Conversation,
     Event,
     Finished,
-    Image,
-    Opaque,
-    Reasoning,
     ReasoningDelta,
     ReasoningEnd,
-    Refusal,
     RefusalDelta,
     Reply,
-    Source,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
-    ToolResult,
     events_of,
 )
 from app.wire.request import Incoming, Request

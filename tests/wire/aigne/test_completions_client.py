@@ -10,7 +10,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from app.base.errors import BadRequest, ProviderFailed
 from app.base.usage import Usage
 from app.wire.aigne import client, completions_client, completions_speaker, endpoints
-from app.wire.neutral import Answer, Event, Finished, Reasoning, Reply, Text, TextDelta, ToolCall, events_of
+from app.wire.neutral import Reasoning, Text, ToolCall
+from app.wire.neutral_answer import Answer, Event, Finished, Reply, TextDelta, events_of
 from app.wire.request import Request
 from tests.wire.aigne.strategies import call, streams
 from tests.wire.aigne.test_chat_client import USAGE, read

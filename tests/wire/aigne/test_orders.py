@@ -12,7 +12,8 @@ import pytest
 from app.base.errors import BadRequest
 from app.base.usage import Usage
 from app.wire.aigne import embedding_client, endpoints, image_client
-from app.wire.neutral import Reply, Source
+from app.wire.neutral import Source
+from app.wire.neutral_answer import Reply
 from app.wire.orders import Embeddings, Picture, Pictures
 from app.wire.request import Request
 from tests.wire.aigne.frames import check_file, check_usage

@@ -10,7 +10,8 @@ from app.wire.anthropic import client, upstream
 from app.wire.anthropic.endpoints import MESSAGES
 from app.wire.endpoint import Endpoint
 from app.wire.faces import Target
-from app.wire.neutral import Conversation, Event, Reply
+from app.wire.neutral import Conversation
+from app.wire.neutral_answer import Event, Reply
 from app.wire.notes import Notes
 from app.wire.request import Incoming, Request
 

@@ -18,23 +18,8 @@ from msgspec.structs import replace
 from app.base.usage import Usage
 from app.wire.anthropic import client, upstream
 from app.wire.anthropic.argument_text import ArgumentText
-from app.wire.neutral import (
-    Answer,
-    Audio,
-    Conversation,
-    Event,
-    Finished,
-    Image,
-    Message,
-    Opaque,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
-    ToolResult,
-)
+from app.wire.neutral import Audio, Conversation, Image, Message, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
+from app.wire.neutral_answer import Answer, Event, Finished, ToolCallDelta, ToolCallStart
 from app.wire.translation import Gathered
 from tests.emulators.anthropic import checks
 from tests.emulators.anthropic.models import MODELS

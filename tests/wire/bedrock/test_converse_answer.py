@@ -13,20 +13,15 @@ from hypothesis import strategies as st
 
 from app.wire.answers import BrokenStream
 from app.wire.bedrock import converse
-from app.wire.neutral import (
+from app.wire.neutral import Image, Opaque, Reasoning, Source, Text, ToolCall
+from app.wire.neutral_answer import (
     Answer,
     Event,
     Finished,
-    Image,
-    Opaque,
     Produced,
-    Reasoning,
     ReasoningDelta,
     ReasoningEnd,
-    Source,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
     events_of,

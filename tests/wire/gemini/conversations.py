@@ -9,7 +9,8 @@ import msgspec
 from app.wire.faces import Target
 from app.wire.gemini import chat_client, chat_upstream
 from app.wire.gemini.endpoints import GENERATE_CONTENT
-from app.wire.neutral import Conversation, Reply
+from app.wire.neutral import Conversation
+from app.wire.neutral_answer import Reply
 from app.wire.notes import Notes
 from app.wire.request import Incoming
 

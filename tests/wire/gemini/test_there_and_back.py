@@ -19,20 +19,14 @@ from msgspec.structs import replace
 
 from app.base.usage import Usage
 from app.wire.gemini import chat_client, chat_upstream
-from app.wire.neutral import (
+from app.wire.neutral import Conversation, Opaque, Reasoning, Refusal, Sampling, Text, ToolCall
+from app.wire.neutral_answer import (
     Answer,
-    Conversation,
     Event,
     Finished,
-    Opaque,
-    Reasoning,
     ReasoningDelta,
     ReasoningEnd,
-    Refusal,
-    Sampling,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

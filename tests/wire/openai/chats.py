@@ -7,7 +7,8 @@ from typing import Any
 
 from app.wire.endpoint import Endpoint
 from app.wire.faces import Target
-from app.wire.neutral import Conversation, Event, Reply
+from app.wire.neutral import Conversation
+from app.wire.neutral_answer import Event, Reply
 from app.wire.notes import Notes
 from app.wire.openai import body, chat_client, chat_upstream
 from app.wire.openai.endpoints import ENDPOINTS

@@ -13,17 +13,14 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from app.base.usage import Usage
-from app.wire.neutral import (
+from app.wire.neutral import Conversation, Opaque, Reasoning, ToolCall
+from app.wire.neutral_answer import (
     Answer,
-    Conversation,
     Event,
     Finished,
-    Opaque,
-    Reasoning,
     ReasoningDelta,
     ReasoningEnd,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

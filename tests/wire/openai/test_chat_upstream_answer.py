@@ -9,20 +9,15 @@ from typing import Any
 import pytest
 
 from app.wire.answers import BrokenStream, ErrorInside
-from app.wire.neutral import (
+from app.wire.neutral import Image, Opaque, Reasoning, Refusal, Text, ToolCall
+from app.wire.neutral_answer import (
     Answer,
     Finished,
-    Image,
-    Opaque,
     Produced,
-    Reasoning,
     ReasoningDelta,
     ReasoningEnd,
-    Refusal,
     RefusalDelta,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStart,
 )

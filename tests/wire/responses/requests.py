@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from app.wire.faces import Target
-from app.wire.neutral import Conversation, Reply
+from app.wire.neutral import Conversation
+from app.wire.neutral_answer import Reply
 from app.wire.notes import Notes
 from app.wire.request import Incoming, Request
 from app.wire.responses import client, upstream

@@ -15,20 +15,9 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import Response, ResponseStreamEvent
 
 from app.base.usage import Usage
-from app.wire import neutral
-from app.wire.neutral import (
-    Answer,
-    Audio,
-    Conversation,
-    Event,
-    Finished,
-    Opaque,
-    Reasoning,
-    ReasoningDelta,
-    ReasoningEnd,
-    TextDelta,
-    ToolCall,
-)
+from app.wire import neutral_answer
+from app.wire.neutral import Audio, Conversation, Opaque, Reasoning, ToolCall
+from app.wire.neutral_answer import Answer, Event, Finished, ReasoningDelta, ReasoningEnd, TextDelta
 from app.wire.notes import Notes
 from app.wire.responses import client, upstream
 from app.wire.translation import Gathered
@@ -86,7 +75,7 @@ def test_any_answer_survives(answer: Answer) -> None:
 @given(answers)
 def test_an_answer_in_one_piece_is_what_its_stream_ends_with(answer: Answer) -> None:
     writer = client.stream_writer(REPLY)
-    writer.write(neutral.events_of(answer))
+    writer.write(neutral_answer.events_of(answer))
     last = _data(writer.end(None))[-1]
 
     assert last["response"] == json.loads(client.write_answer(answer, REPLY, None))

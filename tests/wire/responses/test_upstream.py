@@ -14,26 +14,28 @@ from app.wire.answers import BrokenStream, ErrorInside
 from app.wire.neutral import (
     Audio,
     Conversation,
-    Finished,
     Image,
     Message,
     Opaque,
     OutputFormat,
     Part,
     Reasoning,
-    ReasoningDelta,
-    ReasoningEnd,
     ReasoningWish,
-    RefusalDelta,
     Sampling,
     Source,
     Text,
-    TextDelta,
     ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
     ToolResult,
     ToolSpec,
+)
+from app.wire.neutral_answer import (
+    Finished,
+    ReasoningDelta,
+    ReasoningEnd,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStart,
 )
 from app.wire.notes import Notes
 from app.wire.responses import passing, upstream
