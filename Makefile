@@ -68,6 +68,7 @@ prove: export LEDGER_SEEDS ?= 8
 prove: export LEDGER_EXAMPLES ?= 500
 prove: export LEDGER_KILLS ?= 50
 prove: export LEDGER_RACES ?= 20
+prove: export MONEY_KILLS ?= 100
 prove: export PLANTED_FAULTS ?= 99
 prove: export ROUNDING_CALLS ?= 1000000
 prove: export VERIFY_JOURNALS ?= 1000000

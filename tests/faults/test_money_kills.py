@@ -47,6 +47,7 @@ class Heard(Struct):
         return max((characters for when, characters in self.said if when <= moment), default=0)
 
 
+@pytest.mark.prove
 @pytest.mark.timeout(60 + 30 * KILLS)
 async def test_a_hub_killed_under_load_has_charged_every_call_once_and_holds_nothing(
     hub_environ: dict[str, str], upstream: Upstream
