@@ -33,6 +33,7 @@ from app.gateway.charging import checkpoints, recovery
 from app.gateway.forecasts import Forecasts
 from app.gateway.gateway import Gateway
 from app.gateway.health import Health
+from app.gateway.limiter import Limiter
 from app.gateway.media import Media
 from app.gateway.metrics import Metrics
 from app.gateway.routing import Router
@@ -46,6 +47,7 @@ from app.web.api.authentication import Authentication
 from app.web.api.programs import ProgramsDoor
 from app.web.api.routes import ROOTS
 from app.web.mount_point import MountPoint
+from app.web.trail import Refusals
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -64,6 +66,7 @@ def create_app(settings: Settings) -> MountPoint:
     async def lifespan(app: Litestar) -> AsyncGenerator[None, None]:
         async with house.opened(settings) as opened, _running(opened) as gateway:
             app.state.settings, app.state.db, app.state.gateway = settings, opened.db, gateway
+            app.state.refusals = Refusals()
             app.state.programs_door = ProgramsDoor(settings, gateway, Authentication(opened.pepper, gateway.snapshots))
             yield
 
@@ -129,6 +132,7 @@ async def _running(opened: House) -> AsyncGenerator[Gateway, None]:
         turn_memory=TurnMemory(db, vault, monotonic),
         snapshots=snapshots,
         forecasts=Forecasts(),
+        limiter=_limiter(settings, presence.boot_id),
     )
     gateway = Gateway(shared, snapshots, max_in_flight=settings.max_in_flight)
     beside = [
@@ -147,6 +151,7 @@ async def _running(opened: House) -> AsyncGenerator[Gateway, None]:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+        await shared.limiter.close()
         await client.close()
         await fetcher.close()
         await writer.close()
@@ -161,6 +166,16 @@ def _postgres_writer(settings: Settings) -> Writer:
     from app.base.postgres_writer import PostgresWriter
 
     return PostgresWriter(settings)
+
+
+def _limiter(settings: Settings, boot_id: str) -> Limiter:
+    is_closed = settings.limits_on_failure == "closed"
+    if settings.redis_url is None:
+        return Limiter(is_closed_on_failure=is_closed)
+    # For the same reason.
+    from app.adapters.counting.shared_counts import SharedCounts
+
+    return Limiter(SharedCounts(settings.redis_url, boot_id), is_closed_on_failure=is_closed)
 
 
 async def _beat(db: Database, presence: Presence) -> None:

@@ -20,7 +20,7 @@ from app.asgi import create_app
 from app.base import errors
 from app.base.config import FILE_PREFIXES, read_settings
 from app.base.errors import AppError
-from app.ops import apply, cli, house
+from app.ops import apply, cli, house, key_file
 from app.ops.hub_file import SECTIONS
 from app.web.api import routes
 from app.wire.openai.endpoints import ENDPOINTS
@@ -142,7 +142,7 @@ def test_the_example_of_a_hub_file_shows_every_section_kind_and_field() -> None:
         (shown["providers"], {"name", "kind", "base_url", "region", "enabled", "markup", "credentials"}),
         (shown["models"], {"model", "type", "aliases", "routes", "cost", "price", "rates"}),
         (shown["teams"], {"name", "keep_content_days", "credits", "markup", "members", "keys"}),
-        (keys, {"name", "secret", "models", "expires", "strict", "user"}),
+        (keys, set(key_file.FIELDS)),
         (
             shown["budgets"],
             {"scope", "of", "amount", "unit", "window", "timezone", "warn", "block", "note"},

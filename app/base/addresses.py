@@ -71,8 +71,8 @@ def of_client(peer: str | None, forwarded: Sequence[bytes], trusted: Sequence[Ne
     """Who sent a request that came from `peer`; None where that is not known.
 
     What `X-Forwarded-For` says (`forwarded`, its lines in order) is believed only from a trusted peer, and from the
-    right: each proxy adds whom it got the request from, and what stands left of the first stranger is the stranger's own
-    word. A trusted peer that does not say whom it speaks for speaks for nobody known.
+    right: each proxy adds whom it got the request from, and what stands left of the first stranger is the stranger's
+    own word. A trusted peer that does not say whom it speaks for speaks for nobody known.
     """
     near = None if peer is None else address(peer)
     if not trusted or not is_in(near, trusted):

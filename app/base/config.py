@@ -18,6 +18,7 @@ from app.base.errors import BadValue
 from app.base.secret import Secret
 
 LogFormat = Literal["auto", "json", "console"]
+LimitsOnFailure = Literal["open", "closed"]
 
 MEBIBYTE = 1024 * 1024
 
@@ -41,6 +42,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Where people reach the hub, for links that leave it; `""` is the address that it listens on."""
     trusted_proxies: tuple[Network, ...]
     """Whose X-Forwarded-For is believed."""
+    smtp_url: Secret | None
+    """`smtp://user:password@host:port` or `smtps://…`; None: the hub mails nothing."""
+    mail_from: str
+    """The sender of its mails."""
+    session_idle_hours: int
+    """How long somebody stays signed in without opening a page."""
+    session_days: int
+    """How long at most."""
     master_key: Secret | None
     master_key_old: Secret | None
     """The key before this one, while `hub rotate-master-key` has not finished."""
@@ -58,6 +67,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How long such a file, and the links to it, last."""
     prices_url: str
     """Where `hub prices refresh` fetches a price bundle; `""` is nowhere."""
+    redis_url: Secret | None
+    """`redis://:password@host:port/0`, where limits are counted for all processes; None: each counts for itself."""
+    limits_on_failure: LimitsOnFailure
+    """What becomes of calls while that does not answer: each process counts for itself, or they are refused."""
     max_in_flight: int
     """Calls at one time in one process; more are answered 503 with Retry-After."""
     shutdown_grace_seconds: float
@@ -102,6 +115,16 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ),
         # Blocklet Server is the only one that reaches a component, from this machine.
         trusted_proxies=reader.networks("HUB_TRUSTED_PROXIES", "127.0.0.0/8,::1/128" if is_blocklet else ""),
+        smtp_url=reader.secret_address(
+            "HUB_SMTP_URL",
+            r"smtps?://([^\s:@/]+:[^\s:@/]*@)?[A-Za-z0-9._-]+(:\d{1,5})?/?",
+            "a URL such as smtps://user:password@mail.example.com, with %40 for an @ in the password",
+        ),
+        mail_from=reader.pattern(
+            "HUB_MAIL_FROM", "", r"([^\r\n<>@]*<[^@\s<>]+@[^@\s<>]+>|[^@\s<>]+@[^@\s<>]+)?", "an e-mail address"
+        ),
+        session_idle_hours=reader.number("HUB_SESSION_IDLE_HOURS", 12, low=1, high=24 * 365),
+        session_days=reader.number("HUB_SESSION_DAYS", 30, low=1, high=365),
         master_key=reader.secret("HUB_MASTER_KEY"),
         master_key_old=reader.secret("HUB_MASTER_KEY_OLD"),
         blocklet_app_ek=reader.secret("BLOCKLET_APP_EK"),
@@ -120,12 +143,29 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         prices_url=reader.pattern(
             "HUB_PRICES_URL", "", r"(https?://[^\s]+)?", "a URL such as https://example.com/prices.json"
         ),
+        redis_url=reader.secret_address(
+            "HUB_REDIS_URL", r"(rediss?|valkeys?)://[^\s]+", "a URL such as redis://:password@host:6379/0"
+        ),
+        limits_on_failure=cast(
+            LimitsOnFailure, reader.pattern("HUB_LIMITS_ON_FAILURE", "open", "open|closed", "open or closed")
+        ),
         max_in_flight=reader.number("HUB_MAX_IN_FLIGHT", 2000, low=1, high=100_000),
         shutdown_grace_seconds=reader.seconds("HUB_SHUTDOWN_GRACE_SECONDS", 30.0),
         interrupt_grace_seconds=reader.seconds("HUB_INTERRUPT_GRACE_SECONDS", 1.4 if is_blocklet else 5.0),
     )
     reader.refuse_unknown()
+    _check_mail(settings)
     return settings
+
+
+def _check_mail(settings: Settings) -> None:
+    if settings.smtp_url is None:
+        return
+    if not settings.mail_from:
+        raise BadValue("HUB_SMTP_URL needs HUB_MAIL_FROM, the address that mails come from.", param="HUB_MAIL_FROM")
+    # The address that a browser says could be anybody's; a link in a mail is followed with trust.
+    if not settings.public_url:
+        raise BadValue("HUB_SMTP_URL needs HUB_PUBLIC_URL, for the links in mails.", param="HUB_PUBLIC_URL")
 
 
 class _Reader:
@@ -142,6 +182,13 @@ class _Reader:
     def secret(self, name: str) -> Secret | None:
         text = self.text(name, "")
         return Secret(text) if text else None
+
+    def secret_address(self, name: str, pattern: str, wanted: str) -> Secret | None:
+        """An address with a password in it: no sentence repeats it."""
+        given = self.secret(name)
+        if given is not None and not re.fullmatch(pattern, given.reveal()):
+            raise BadValue(f"{name} must be {wanted}.", param=name)
+        return given
 
     def pattern(self, name: str, default: str, pattern: str, wanted: str) -> str:
         text = self.text(name, default)

@@ -19,7 +19,7 @@ from app.base.paths import MIGRATIONS
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0006"
+NEWEST = "0007"
 """The revision of this version's schema. A start that finds it need not load Alembic: 7 MB and a tenth of a second."""
 
 _LOCK_NUMBER = 7_203_114_002_551

@@ -68,7 +68,8 @@ def check_task(caller: Caller, task: str) -> None:
     for holder in caller.line():
         if holder.tasks and task not in holder.tasks:
             raise NotAllowed(
-                f"The API key {holder.key_name} is for {', '.join(sorted(holder.tasks))}; it may not be used for {task}.",
+                f"The API key {holder.key_name} is for {', '.join(sorted(holder.tasks))}; "
+                f"it may not be used for {task}.",
                 code="endpoint_not_allowed",
             )
 

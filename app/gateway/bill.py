@@ -96,7 +96,7 @@ def open_bill(snapshot: Snapshot, caller: Caller, model: CallableModel, request:
         facts=_facts(request, order),
         order=order,
         rules=tuple(rules),
-        asked_output=_asked_output(request),
+        asked_output=asked_output(request),
     )
 
 
@@ -149,7 +149,7 @@ def _facts(request: CallRequest, order: OrderFacts) -> Facts:
     )
 
 
-def _asked_output(request: CallRequest) -> int | None:
+def asked_output(request: CallRequest) -> int | None:
     """What the caller bounds the answer to, in tokens, where its format has a word for that."""
     face = FORMATS[request.endpoint.name]
     bounded = face.client or face.passing

@@ -47,7 +47,8 @@ class Standing(Struct, frozen=True):
 async def open_budget(session: AsyncSession, terms: Terms, now_us: int) -> BudgetRule:
     """Put a budget in force, with what its calls have spent in this window; see `budgets.create`."""
     begins_us, _ = windows.begins(terms.window, terms.timezone, now_us)
-    so_far = await reports.spent_since(session, terms.scope, terms.scope_id, terms.unit, begins_us)
+    below = await _below(session, terms)
+    so_far = await reports.spent_since(session, terms.scope, terms.scope_id, terms.unit, begins_us, below=below)
     return await budgets.create(session, terms, spent_so_far=so_far, now_us=now_us)
 
 
@@ -65,7 +66,10 @@ async def recounted(session: AsyncSession, rule: BudgetRule, room: Room) -> int:
     credits that were given back later, which only this takes off. A first window may lack calls that ended while the
     budget was made.
     """
-    return await reports.spent_since(session, rule.scope, rule.scope_id, rule.unit, room.begins_us, room.ends_us)
+    below = await _below(session, rule)
+    return await reports.spent_since(
+        session, rule.scope, rule.scope_id, rule.unit, room.begins_us, room.ends_us, below=below
+    )
 
 
 async def recount(session: AsyncSession, budget_id: str, now_us: int) -> tuple[BudgetRule, Spend, int]:
@@ -144,3 +148,8 @@ async def names(session: AsyncSession, rules: Sequence[BudgetRule]) -> Mapping[s
         if name is not None:
             found[rule.id] = name
     return found
+
+
+async def _below(session: AsyncSession, terms: Terms | BudgetRule) -> Sequence[str]:
+    """The keys whose calls count in the budget of a key although they are not made with it."""
+    return await api_keys.below(session, terms.scope_id) if terms.scope == "key" else ()

@@ -23,7 +23,7 @@ from app.base.writer import AlreadyThere, Posting, Refused, Step
 from app.domain.calls import recorder
 from app.domain.calls.idempotency import Claim
 from app.domain.calls.recorder import Beginning
-from app.gateway import attempt, generations, relay, repeats, response_store, settlement, signatures
+from app.gateway import attempt, generations, limiting, relay, repeats, response_store, settlement, signatures
 from app.gateway.attempt import Pieces, Whole
 from app.gateway.charging import holding
 from app.gateway.course import Course
@@ -69,6 +69,7 @@ async def carry(course: Course) -> None:
         _log.exception("call.crashed", call=course.id)
         await _fail(course, claim, AppError("Something in the hub went wrong; its administrator finds it in the log."))
     finally:
+        limiting.let_go(course)
         course.let_go()
 
 
@@ -79,7 +80,9 @@ async def _begin(course: Course, claim: Claim | None) -> Repeated | None:
         Busy: the database does not take it; nothing was sent to a provider.
         Conflict, IdempotencyMismatch: its Idempotency-Key is in use.
         OutOfCredit, BudgetExceeded: it cannot be paid.
+        LimitReached: there is no room for it now.
     """
+    await limiting.admit(course)
     request = course.request
     beginning = Beginning(
         id=course.id,
@@ -149,6 +152,8 @@ async def _ask(course: Course) -> Whole | Pieces:
     for candidate in course.shared.router.candidates(course.model, endpoint, preferred):
         if candidate.route.id in unfit:
             continue
+        if not await limiting.may_ask(course, candidate):
+            continue
         course.candidate = candidate
         if course.asked_at is None:
             course.asked_at = monotonic()
@@ -156,16 +161,20 @@ async def _ask(course: Course) -> Whole | Pieces:
         try:
             result = await attempt.ask(course, candidate)
         except NotExpressible as reason:
+            limiting.was_in_vain(course)
             refusal = refusal or reason
             unfit.add(candidate.route.id)
             continue
         if not isinstance(result, Failure):
             return result
+        limiting.was_in_vain(course)
         last = result
         if not last.is_retryable or len(course.attempts) >= MAX_ATTEMPTS or course.is_client_gone:
             break
     if last is not None:
         raise last.error
+    if refusal is None and course.credential_wait is not None:
+        raise limiting.all_limited(course, course.credential_wait)
     raise refusal or course.shared.router.why_none(course.model, endpoint)
 
 
@@ -238,8 +247,9 @@ async def _fail(course: Course, claim: Claim | None, error: AppError) -> None:
     if course.is_begun:
         await _durable(course, _settle(course, claim, None))
     else:
-        # No row: the database did not take it, or the Idempotency-Key belongs to another call.
+        # No row: a limit or the database did not take it, or the Idempotency-Key belongs to another call.
         course.is_settled = True
+        limiting.let_go(course)
         _log.info("call.refused", call=course.id, team=course.caller.team_name, error=error.code)
     door = course.door
     if course.has_started:
@@ -254,7 +264,10 @@ async def _answer_error(course: Course, error: AppError) -> None:
     door = course.door
     # A call without a row has no number that anybody could look up.
     call_id = course.id if course.is_begun else None
-    headers = [*(course.headers() if course.is_begun else ()), (b"content-type", b"application/json")]
+    headers = [
+        *(course.headers() if course.is_begun else course.limit_headers()),
+        (b"content-type", b"application/json"),
+    ]
     if error.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
     await door.answer(error.http_status, headers, door.error_body(error, call_id))
@@ -266,6 +279,7 @@ async def _answer_again(course: Course, repeated: Repeated) -> None:
     headers = [
         (b"x-hub-call-id", repeated.call_id.encode()),
         (b"x-hub-idempotent-replay", b"true"),
+        *course.limit_headers(),
         (b"content-type", repeated.content_type.encode("latin-1", "replace")),
     ]
     await course.door.answer(repeated.http_status, headers, repeated.content)

@@ -19,10 +19,11 @@ from app.base.ids import new_id
 from app.domain.calls.recorder import Tried
 from app.domain.catalog.serving import CallableModel
 from app.domain.identity.callers import Caller
-from app.gateway import fidelity
+from app.gateway import fidelity, limit_headers
 from app.gateway.bill import Bill
 from app.gateway.deadline import Deadline, Overdue
 from app.gateway.door import Door
+from app.gateway.limiter import Places
 from app.gateway.request import CallRequest
 from app.gateway.routing import Candidate
 from app.gateway.shared import Shared
@@ -95,6 +96,12 @@ class Course:
         """Of a call of the Responses API: what the next one may need of it."""
         self.notes: tuple[Note, ...] = ()
         """What the provider asked last could not be told as it was asked."""
+        self.places: Places | None = None
+        """Under the limits of whoever calls, if there are any."""
+        self.credential_places: Places | None = None
+        """Under those of the credential that is asked."""
+        self.credential_wait: int | None = None
+        """Seconds until one of those credentials has room that were passed over."""
         self.outcome = Outcome()
         self.error: AppError | None = None
         self.http_status: int | None = None
@@ -192,6 +199,7 @@ class Course:
             headers.append((b"x-hub-provider", self.candidate.route.source.name.encode()))
         if self.bill.most_output is not None:
             headers.append((b"x-hub-max-output", b"%d" % self.bill.most_output))
+        headers += self.limit_headers()
         if self.notes:
             headers.append((b"x-hub-fidelity", fidelity.header(self.notes)))
         if self.asked_at is not None:
@@ -199,6 +207,10 @@ class Course:
             provider_ms = ((self.first_byte_at or monotonic()) - self.asked_at) * 1000
             headers.append((b"server-timing", b"hub;dur=%.2f, provider;dur=%.2f" % (queue_ms, provider_ms)))
         return headers
+
+    def limit_headers(self) -> list[tuple[bytes, bytes]]:
+        """What is left of the caller's limits."""
+        return [] if self.places is None else limit_headers.headers(self.places, self.request.endpoint.name)
 
     def error_text(self, error: AppError) -> str:
         """The error for the record. A refusal by the provider may quote the prompt, which only some teams keep."""

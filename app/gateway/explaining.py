@@ -17,6 +17,7 @@ from app.base.errors import AppError, Conflict, NotFound
 from app.base.money import show_nano
 from app.base.usage import Usage
 from app.domain.billing import balances, budget_words
+from app.domain.calls import limit_words
 from app.domain.catalog import cards, credentials, deployments, providers
 from app.domain.catalog.cards import Facts
 from app.domain.catalog.models import Credential
@@ -24,11 +25,12 @@ from app.domain.catalog.serving import BUILT_IN, CallableModel
 from app.domain.identity import api_keys, callers, teams, users
 from app.domain.identity.callers import Caller
 from app.domain.identity.models import ApiKey
-from app.gateway import admission, budgeting, price_checks
+from app.gateway import admission, budgeting, limit_names, price_checks
 from app.gateway.bill import free_card
 from app.gateway.budgeting import Standing
 from app.gateway.forecasts import SHORT_TOKENS
 from app.gateway.health import Health
+from app.gateway.limit_names import Used
 from app.gateway.snapshot import Snapshot
 
 _LONGEST_SHOWN = 30
@@ -98,6 +100,11 @@ class BudgetFacts(Struct, frozen=True, kw_only=True):
     standing: Standing
 
 
+class LimitFacts(Struct, frozen=True, kw_only=True):
+    of: str
+    used: Used
+
+
 class AccountFacts(Struct, frozen=True, kw_only=True):
     """nano-credits of the key's team."""
 
@@ -119,6 +126,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
     """None where there is no such model."""
     routes: list[RouteFacts]
     budgets: list[BudgetFacts]
+    limits: list[LimitFacts]
+    """Of whoever calls, of the model, and of the credentials that may serve it."""
     account: AccountFacts | None
     """None where the balance plays no part."""
 
@@ -170,6 +179,7 @@ async def explain(
     model = _model(refusals, snapshot, caller, model_name)
     routes = [] if model is None else await _routes(session, snapshot, caller, model, health)
     budget_facts = [] if model is None else await _budgets(session, snapshot, caller, model, project, now_us)
+    limit_facts = [] if model is None else await _limits(session, snapshot, caller, model, now_us)
     account = await _account(session, snapshot, caller, model)
     if model is not None:
         refusals += _of_routes(snapshot, model, routes)
@@ -177,6 +187,17 @@ async def explain(
         budget_words.exceeded(one.standing.rule, now_us, team_name=caller.team_name, key_name=caller.key_name).sentence
         for one in budget_facts
         if one.standing.blocks
+    ]
+    refusals += [
+        limit_words.reached(
+            one.used.bound.rule,
+            now_us,
+            team_name=caller.team_name,
+            key_name=caller.key_name,
+            model="" if model is None else model.name,
+        ).sentence
+        for one in limit_facts
+        if one.used.left == 0 and one.used.bound.rule.scope != "credential"
     ]
     refusals += _of_account(caller, account)
     return Explanation(
@@ -186,6 +207,7 @@ async def explain(
         model=None if model is None else ModelFacts(name=model.name, type=model.type, aliases=model.aliases),
         routes=routes,
         budgets=budget_facts,
+        limits=limit_facts,
         account=account,
     )
 
@@ -303,6 +325,17 @@ async def _budgets(
         BudgetFacts(of=f"{one.rule.scope} {names.get(one.rule.id, '')}".rstrip(), standing=one)
         for one in await budgeting.standings(session, rules, now_us)
     ]
+
+
+async def _limits(
+    session: AsyncSession, snapshot: Snapshot, caller: Caller, model: CallableModel, now_us: int
+) -> list[LimitFacts]:
+    bounds = [*snapshot.limits.of(caller.team_id, caller.key_id, caller.user_id, model.name)]
+    for id_ in {one.id for route in model.routes for one in route.source.credentials}:
+        bounds += snapshot.limits.of_credential(id_)
+    found = await limit_names.used(session, bounds, now_us)
+    names = await limit_names.names(session, [one.bound.rule for one in found])
+    return [LimitFacts(of=limit_names.shown(one.bound.rule, names), used=one) for one in found]
 
 
 async def _account(

@@ -15,7 +15,7 @@ from app.base.vault import Place
 from app.base.writer import AlreadyThere, Posting, Step
 from app.domain.calls import recorder
 from app.domain.calls.recorder import Content, Ending
-from app.gateway import fidelity
+from app.gateway import fidelity, limiting
 from app.gateway.charging import paying, pricing
 from app.gateway.charging.pricing import Priced
 from app.gateway.course import Course
@@ -34,6 +34,7 @@ def settle(course: Course, more: list[Step]) -> Posting:
     course.is_settled = True
     course.deadline.close()
     usage, source = pricing.chargeable(course, *usage_of(course))
+    limiting.settled(course, usage)
     reported = _reported_cost(course)
     priced = pricing.price(course, usage, source, reported)
     ending = _ending(course, source, reported, priced)

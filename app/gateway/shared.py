@@ -16,9 +16,11 @@ from app.base.db import Database
 from app.base.vault import Vault
 from app.base.writer import Writer
 from app.domain.catalog import credentials
+from app.domain.identity import audit
 from app.gateway.forecasts import Forecasts
 from app.gateway.health import Health
 from app.gateway.last_uses import LastUses
+from app.gateway.limiter import Limiter
 from app.gateway.media import Media
 from app.gateway.metrics import Metrics
 from app.gateway.routing import Candidate, Router
@@ -42,6 +44,7 @@ class Shared(Struct, kw_only=True):
     turn_memory: TurnMemory
     snapshots: SnapshotKeeper
     forecasts: Forecasts
+    limiter: Limiter
     last_uses: LastUses = field(default_factory=LastUses)
     known_cards: set[str] = set()
     """Price cards whose row this process has written."""

@@ -92,7 +92,7 @@ class SnapshotKeeper:
                 models=models,
                 billing=await settings.billing_mode(session),
                 prices=await pricing.load(session, None if self._current is None else self._current.prices),
-                budgets=Budgets(await budgets.in_force(session)),
+                budgets=Budgets(await budgets.in_force(session), await callers.parents(session)),
                 limits=Limits(await limits.in_force(session)),
                 policy=policy.read(await settings.get(session, "charging_policy")),
                 purchase_link=await settings.get(session, "purchase_link") or None,

@@ -67,7 +67,7 @@ async def adopt(hub: House, found: Found) -> Adopted:
             names.append(name)
         # What the provider charges is known from the start, so that costs show and a markup makes prices.
         await bundle_changes.apply(session, price_bundles.current(hub.settings), provider_name=found.name)
-        after = {"kind": found.name, "region": found.region, "from": found.source, "models": names}
+        after: dict[str, object] = {"kind": found.name, "region": found.region, "from": found.source, "models": names}
         if found.parts:
             after["secret"] = found.parts
         deed.tell("provider.adopt", "provider", provider.id, found.name, after=after)

@@ -13,10 +13,12 @@ from app.base.db import AsyncSession
 from app.base.errors import BadValue, Conflict
 from app.base.vault import Vault
 from app.domain.billing import budgets, grants
+from app.domain.calls import limits
 from app.domain.calls import teams as teams_of_calls
+from app.domain.calls.limit_rules import EACH
 from app.domain.catalog import credentials, deployments, providers, rates, settings
 from app.domain.identity import api_keys, teams, users
-from app.gateway import budgeting
+from app.gateway import budgeting, limit_names
 from app.ops import hub_file, hub_state, plan, plan_events, steps
 from app.ops.changes import Plan
 from app.ops.house import House
@@ -116,6 +118,8 @@ class _Worker:
             await self._do_model(step)
         elif isinstance(step, steps.BudgetStep):
             await self._do_budget(step)
+        elif isinstance(step, steps.LimitStep):
+            await self._do_limit(step)
         else:
             await self._do_team(step)
 
@@ -132,6 +136,8 @@ class _Worker:
             case steps.SetProviderMarkup(provider, points):
                 await providers.set_markup(session, self._provider_ids[provider], points)
             case steps.RemoveProvider(id_):
+                own = [row.id for row in await credentials.listed(session, id_)]
+                await limits.end_with(session, credential_ids=own)
                 await providers.remove(session, id_)
             case steps.AddCredential(provider, label, parts, weight):
                 provider_id = self._provider_ids[provider]
@@ -144,6 +150,7 @@ class _Worker:
             case steps.WeighCredential(id_, weight):
                 await credentials.set_weight(session, id_, weight)
             case steps.RemoveCredential(id_):
+                await limits.end_with(session, credential_ids=[id_])
                 await credentials.remove(session, id_)
 
     async def _do_model(self, step: steps.ModelStep) -> None:
@@ -196,6 +203,7 @@ class _Worker:
                     raise Conflict(f'Team "{name}" has just made a call, so it cannot be removed. Nothing was done.')
                 keys = [key.id for key in await api_keys.listed(session, id_)]
                 await budgets.end_with(session, team_id=id_, key_ids=keys)
+                await limits.end_with(session, team_id=id_, key_ids=keys)
                 await teams.remove(session, id_)
             case steps.SetMember(team, email, role):
                 await teams.set_member(session, self.team_ids[team], email, role)
@@ -203,33 +211,43 @@ class _Worker:
                 await teams.remove_member(session, team_id, email)
             case steps.Grant(team, amount_nano):
                 await grants.change_of_file(session, self.team_ids[team], amount_nano)
-            case steps.AddKey(team, name, secret, models, expires_at, is_strict, user):
+            case steps.AddKey(team, name, secret, terms):
                 key, _ = await api_keys.create(
                     session,
                     pepper,
                     team_id=self.team_ids[team],
                     name=name,
-                    models=models,
+                    models=terms.models,
                     secret=secret,
-                    expires_at=expires_at,
-                    is_strict=is_strict,
-                    user_id=await self._user_id(user),
+                    expires_at=terms.expires_at,
+                    is_strict=terms.is_strict,
+                    user_id=await self._user_id(terms.user),
+                    denied_models=terms.denied_models,
+                    endpoints=terms.endpoints,
+                    addresses=terms.networks,
+                    is_enabled=terms.is_enabled,
                 )
                 self.made = key.id
-            case steps.ChangeKey(team_id, id_, models, expires_at, is_strict, user):
+            case steps.ChangeKey(team_id, id_, terms):
                 await api_keys.change(
                     session,
                     team_id,
                     id_,
-                    models=models,
-                    expires_at=expires_at,
-                    is_strict=is_strict,
-                    user_id=await self._user_id(user),
+                    models=terms.models,
+                    expires_at=terms.expires_at,
+                    is_strict=terms.is_strict,
+                    user_id=await self._user_id(terms.user),
+                    denied_models=terms.denied_models,
+                    endpoints=terms.endpoints,
+                    addresses=terms.networks,
                 )
+                await api_keys.set_enabled(session, team_id, id_, is_enabled=terms.is_enabled)
             case steps.ReplaceKeySecret(team_id, id_, secret):
                 await api_keys.replace_secret(session, pepper, team_id, id_, secret)
             case steps.RemoveKey(team_id, id_):
-                await budgets.end_with(session, key_ids=[id_])
+                gone = [id_, *await api_keys.below(session, id_)]
+                await budgets.end_with(session, key_ids=gone)
+                await limits.end_with(session, key_ids=gone)
                 await api_keys.remove(session, team_id, id_)
 
     async def _do_budget(self, step: steps.BudgetStep) -> None:
@@ -243,6 +261,17 @@ class _Worker:
                 self.made = rule.id
             case steps.EndBudget(id_):
                 await budgets.end(session, id_)
+
+    async def _do_limit(self, step: steps.LimitStep) -> None:
+        session = self._session
+        match step:
+            case steps.SetLimit(terms):
+                if terms.scope == "user" and terms.scope_id != EACH:
+                    await users.ensure(session, terms.scope_id)
+                scope_id = await limit_names.scope_id(session, terms.scope, terms.scope_id)
+                await limits.create(session, replace(terms, scope_id=scope_id))
+            case steps.EndLimit(id_):
+                await limits.end(session, id_)
 
     async def _user_id(self, email: str | None) -> str | None:
         """Who is not known yet becomes a member of the hub."""

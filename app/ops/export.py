@@ -6,7 +6,6 @@ Applied again with the placeholders' variables set, the file changes nothing.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
 from typing import Any
 
 import yaml
@@ -14,10 +13,10 @@ import yaml
 from app.base import money
 from app.base.vault import VaultError
 from app.domain.catalog import credentials, rates
-from app.ops import budget_file, hub_state, price_file
+from app.ops import budget_file, hub_state, key_file, limit_file, price_file
 from app.ops.changes import percent_text
 from app.ops.house import House
-from app.ops.hub_state import KeyState, ModelState, ProviderState, State, TeamState
+from app.ops.hub_state import ModelState, ProviderState, State, TeamState
 
 # PyYAML's stubs leave the function that is used here half unknown.
 _yaml: Any = yaml
@@ -77,6 +76,7 @@ def _document(state: State, part_names: dict[str, tuple[str, ...]]) -> Document:
         "models": [_model(name, model) for name, model in state.models.items()],
         "teams": [_team(name, team, placeholders) for name, team in state.teams.items()],
         "budgets": [budget_file.exported(budget.terms) for budget in state.budgets.values()],
+        "limits": [limit_file.exported(limit.terms) for limit in state.limits.values()],
     }
 
 
@@ -142,30 +142,11 @@ def _team(name: str, team: TeamState, placeholders: _Placeholders) -> Document:
         **({"credits": money.show_nano(team.granted_nano)} if team.granted_nano > 0 else {}),
         # A revoked key stays revoked wherever the file goes: it is not in it.
         "keys": [
-            _key(key_name, key, placeholders.name("HUB_KEY", name, key_name))
+            key_file.exported(key_name, key, placeholders.name("HUB_KEY", name, key_name))
             for key_name, key in team.keys.items()
             if key.revoked_at is None
         ],
     }
-
-
-def _key(name: str, key: KeyState, placeholder: str) -> Document:
-    return {
-        "name": name,
-        "secret": placeholder,
-        "models": key.models,
-        **({} if key.expires_at is None else {"expires": _expires(key.expires_at)}),
-        **_unless(False, strict=key.is_strict),
-        **_unless(None, user=key.user),
-    }
-
-
-def _expires(moment: datetime) -> str:
-    """The last day on which the key works, or the moment where it does not end with a day."""
-    last = moment - timedelta(days=1)
-    if (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0):
-        return last.date().isoformat()
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _unless(usual: object, **fields: Any) -> Document:

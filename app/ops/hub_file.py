@@ -7,7 +7,6 @@ stays as it is. Secrets are `Secret` from the first moment; no sentence repeats 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
 from typing import TypeVar
 
 from msgspec import Struct
@@ -15,16 +14,18 @@ from msgspec import Struct
 from app.adapters.providers.kinds import Kind
 from app.base.secret import Secret
 from app.domain.billing.budget_rules import Terms
+from app.domain.calls.limit_rules import Terms as LimitTerms
 from app.domain.catalog import credentials, deployments, providers, settings
 from app.domain.identity import api_keys, teams, users
-from app.ops import budget_file, file_values, price_file
+from app.ops import budget_file, file_values, key_file, limit_file, price_file
 from app.ops.budget_file import Known
 from app.ops.file_values import BEDROCK, Names, checked
 from app.ops.hub_state import State
 from app.ops.marked_yaml import Book, Entry, read_tree, suggestion
 from app.ops.price_file import MarkupItem, RateItem
+from app.ops.steps import KeyTerms
 
-SECTIONS = ("billing", "settings", "providers", "models", "teams", "budgets")
+SECTIONS = ("billing", "settings", "providers", "models", "teams", "budgets", "limits")
 
 _Item = TypeVar("_Item")
 
@@ -73,11 +74,7 @@ class ModelItem(Struct, frozen=True):
 class KeyItem(Struct, frozen=True):
     name: str
     secret: Secret
-    models: list[str]
-    expires_at: datetime | None
-    is_strict: bool
-    user: str | None
-    """Whose it is: an e-mail address."""
+    terms: KeyTerms
     line: int
     path: str
 
@@ -103,6 +100,7 @@ class HubFile(Struct, frozen=True):
     teams: tuple[TeamItem, ...] | None
     teams_line: int
     budgets: tuple[Terms, ...] | None
+    limits: tuple[LimitTerms, ...] | None = None
 
 
 def read(
@@ -154,6 +152,7 @@ class _Reader:
         model_items = _each(fields.get("models"), self._model)
         self._check_public_names()
         team_items, budgets = _each(team_list, self._team), fields.get("budgets")
+        limits, known = fields.get("limits"), self._known(model_items, team_items)
         return HubFile(
             source=root.book.source,
             billing=None if mode is None else file_values.billing(mode),
@@ -162,7 +161,12 @@ class _Reader:
             models=model_items,
             teams=team_items,
             teams_line=1 if team_list is None else team_list.line,
-            budgets=None if budgets is None else budget_file.read(budgets, self._known(model_items, team_items)),
+            budgets=None if budgets is None else budget_file.read(budgets, known),
+            limits=None
+            if limits is None
+            else limit_file.read(
+                limits, limit_file.Known(known.teams, known.models, self._known_credentials(provider_items))
+            ),
         )
 
     def _provider(self, entry: Entry) -> ProviderItem:
@@ -293,6 +297,17 @@ class _Reader:
             own_models |= state.models.keys()
         return Known(own_teams, own_models)
 
+    def _known_credentials(self, items: tuple[ProviderItem, ...] | None) -> set[str]:
+        """`provider/label` of every credential, once the file is applied."""
+        by_name = {item.name: item.credentials for item in items or ()}
+        known = {
+            f"{name}/{label}"
+            for name, provider in self._state.providers.items()
+            for label in provider.credentials
+            if not self._is_pruning or items is None or (name in by_name and by_name[name] is None)
+        }
+        return known | {f"{name}/{one.label}" for name, own in by_name.items() for one in own or ()}
+
     def _team(self, entry: Entry) -> TeamItem:
         fields = entry.fields(("name", "keep_content_days", "credits", "markup", "members", "keys"))
         name_entry, days, target = fields.need("name"), fields.get("keep_content_days"), fields.get("credits")
@@ -311,10 +326,8 @@ class _Reader:
         )
 
     def _key(self, entry: Entry, names: Names) -> KeyItem:
-        fields = entry.fields(("name", "secret", "models", "expires", "strict", "user"))
+        fields = entry.fields(key_file.FIELDS)
         name_entry, given = fields.need("name"), fields.need("secret")
-        models, expires, strict = fields.get("models"), fields.get("expires"), fields.get("strict")
-        user = fields.get("user")
         name = checked(name_entry, teams.check_name)
         if name_entry is not None:
             names.claim(name_entry, name)
@@ -322,16 +335,10 @@ class _Reader:
         if given is not None and secret.reveal():
             file_values.tried(given, lambda: api_keys.check_given(secret))
             self._key_secrets.claim(given, secret)
-        globs = ["*"] if models is None else [item.text() for item in models.items()]
-        if models is not None and models.kind == "seq" and all(item.kind == "str" for item in models.items()):
-            file_values.tried(models, lambda: api_keys.check_models(globs))
         return KeyItem(
             name=name,
             secret=secret,
-            models=globs,
-            expires_at=None if expires is None else file_values.moment(expires),
-            is_strict=False if strict is None else strict.boolean(),
-            user=None if user is None else checked(user, users.check_address),
+            terms=key_file.read_terms(fields),
             line=(given or entry).line,
             path=(given or entry).path,
         )

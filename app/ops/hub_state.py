@@ -11,10 +11,12 @@ from msgspec.structs import replace
 from app.base.db import AsyncSession
 from app.domain.billing import budgets, grants
 from app.domain.billing.budget_rules import Terms
+from app.domain.calls import limits
+from app.domain.calls.limit_rules import Terms as LimitTerms
 from app.domain.catalog import credentials, deployments, providers, rates, settings
-from app.domain.identity import api_keys, teams, users
-from app.gateway import budgeting
-from app.ops import budget_file, price_file
+from app.domain.identity import api_keys, callers, teams, users
+from app.gateway import budgeting, limit_names
+from app.ops import budget_file, limit_file, price_file
 
 
 class CredentialState(Struct, frozen=True):
@@ -60,6 +62,12 @@ class KeyState(Struct, frozen=True):
     user: str | None
     """E-mail address."""
     revoked_at: datetime | None
+    denied_models: list[str] = []
+    endpoints: list[str] = []
+    networks: list[str] = []
+    is_enabled: bool = True
+    previous_digest: bytes | None = None
+    """Of the secret that it had before it was rolled."""
 
 
 class TeamState(Struct, frozen=True):
@@ -79,6 +87,12 @@ class BudgetState(Struct, frozen=True):
     """With what it is of by name, as the file has it."""
 
 
+class LimitState(Struct, frozen=True):
+    id: str
+    terms: LimitTerms
+    """With what it is of by name, as the file has it."""
+
+
 class State(Struct, frozen=True):
     """Everything by name. Two of them are equal if nothing was changed in between."""
 
@@ -88,6 +102,8 @@ class State(Struct, frozen=True):
     teams: dict[str, TeamState]
     budgets: dict[str, BudgetState]
     """By `budget_file.title`."""
+    limits: Mapping[str, LimitState] = {}
+    """By `limit_file.title`."""
     settings: Mapping[str, str] = {}
     """Text by name, of those that are not as they were at first."""
 
@@ -107,6 +123,7 @@ async def load(session: AsyncSession) -> State:
         models=await _models(session),
         teams=await _teams(session),
         budgets=await _budgets(session),
+        limits=await _limits(session),
         settings=await _settings(session),
     )
 
@@ -154,9 +171,23 @@ async def _teams(session: AsyncSession) -> dict[str, TeamState]:
     keys = await api_keys.listed(session)
     addresses = await users.addresses(session, {key.user_id for key in keys if key.user_id is not None})
     for key in keys:
+        if key.parent_id is not None:
+            # What a key has made belongs to that key: a file would make it a key of its own, and so a wider one.
+            continue
         user = None if key.user_id is None else addresses.get(key.user_id)
         by_id[key.team_id].keys[key.name] = KeyState(
-            key.id, key.digest, key.models, key.is_strict, key.expires_at, user, key.revoked_at
+            key.id,
+            key.digest,
+            key.models,
+            key.is_strict,
+            key.expires_at,
+            user,
+            key.revoked_at,
+            key.denied_models,
+            key.endpoints,
+            key.addresses,
+            key.disabled_at is None,
+            key.previous_digest,
         )
     return {row.name: by_id[row.id] for row in rows}
 
@@ -165,10 +196,26 @@ async def _budgets(session: AsyncSession) -> dict[str, BudgetState]:
     """Those in force whose thing is still there."""
     rules = await budgets.in_force(session)
     names = await budgeting.names(session, rules)
+    made_by_keys = await callers.parents(session)
     found: dict[str, BudgetState] = {}
     for rule in rules:
-        if rule.id in names:
+        if rule.id in names and not (rule.scope == "key" and rule.scope_id in made_by_keys):
             terms = Terms(**{name: getattr(rule, name) for name in Terms.__struct_fields__})
             terms = replace(terms, scope_id=names[rule.id])
             found[budget_file.title(terms)] = BudgetState(rule.id, terms)
+    return dict(sorted(found.items()))
+
+
+async def _limits(session: AsyncSession) -> dict[str, LimitState]:
+    """Those in force whose thing is still there."""
+    rules = await limits.in_force(session)
+    names = await limit_names.names(session, rules)
+    made_by_keys = await callers.parents(session)
+    found: dict[str, LimitState] = {}
+    for rule in rules:
+        name = names.get((rule.scope, rule.scope_id))
+        if name is not None and not (rule.scope == "key" and rule.scope_id in made_by_keys):
+            terms = LimitTerms(**{field: getattr(rule, field) for field in LimitTerms.__struct_fields__})
+            terms = replace(terms, scope_id=name)
+            found[limit_file.title(terms)] = LimitState(rule.id, terms)
     return dict(sorted(found.items()))

@@ -105,7 +105,7 @@ async def forget_turns(db: Database, _settings: Settings) -> int:
 
 
 async def forget_ways_in(db: Database, _settings: Settings) -> int:
-    """One-time links and sessions whose time is over."""
+    """One-time links, sessions and counted tries whose time is over."""
     async with db.writing() as session:
         return await retention.forget_expired(session)
 
@@ -159,6 +159,7 @@ FORGOTTEN = {
     "one_time_link": "identity.forget_ways_in",
     "process": "calls.end_orphans",
     "session": "identity.forget_ways_in",
+    "sign_in_tries": "identity.forget_ways_in",
     "stored_file": "media.sweep_files",
     "stored_item": "calls.forget_responses",
     "stored_response": "calls.forget_responses",
@@ -183,14 +184,18 @@ KEPT = {
     "journal": "a book: added to, never edited",
     "ledger_head": "what the day's root was made of",
     "ledger_root": "proves that nothing before it was changed",
+    "limit_rule": "one that has ended explains why calls were refused",
     "membership": "goes with its user or team",
     "model": "lives until an admin removes it",
     "model_alias": "goes with its model",
+    "password": "goes with its user",
     "price_card": "shows what priced old calls",
     "price_change": "tells who changed which prices, and how to revert it",
     "price_notice": "at most one of a kind per deployment, so that each is told once",
     "provider": "lives until an admin removes it",
     "rate": "old lines explain what old calls cost",
+    "recovery_code": "ten per user; they go with their user",
+    "second_factor": "goes with its user; one that was never confirmed is forgotten by identity.forget_ways_in",
     "snapshot_revision": "one row",
     "team": "lives until an admin removes it",
     "user_account": "lives until an admin removes it",

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from app.domain.billing.budget_rules import Terms
+from app.domain.calls.limit_rules import Terms as LimitTerms
 from app.domain.catalog import credentials, rates, settings
 from app.domain.identity import api_keys
-from app.ops import budget_file, price_file, steps
-from app.ops.changes import Change, FieldChange, Plan, amount_text, field, moment_text, percent_text, yes
+from app.ops import budget_file, key_file, limit_file, price_file, steps
+from app.ops.changes import Change, FieldChange, Plan, amount_text, field, percent_text, yes
 from app.ops.hub_file import CredentialItem, HubFile, KeyItem, ModelItem, ProviderItem, TeamItem
-from app.ops.hub_state import BudgetState, KeyState, ModelState, ProviderState, RouteState, State, TeamState
+from app.ops.hub_state import BudgetState, KeyState, LimitState, ModelState, ProviderState, RouteState, State, TeamState
 from app.ops.marked_yaml import Fault
 from app.ops.steps import Step
 
@@ -74,6 +75,11 @@ class _Comparison:
             self._extra("budget", state.budgets, wanted, lambda _, budget: steps.EndBudget(budget.id))
         for terms in file.budgets or ():
             self._budget(terms, state.budgets.get(budget_file.title(terms)))
+        if file.limits is not None:
+            wanted = [limit_file.title(terms) for terms in file.limits]
+            self._extra("limit", state.limits, wanted, lambda _, limit: steps.EndLimit(limit.id))
+        for terms in file.limits or ():
+            self._limit(terms, state.limits.get(limit_file.title(terms)))
         self._refuse_known_secrets()
 
     def _settings(self, wanted: Mapping[str, str] | None) -> None:
@@ -276,19 +282,14 @@ class _Comparison:
     def _key(self, team: str, item: KeyItem, owner: TeamState | None) -> None:
         name = f"{team}/{item.name}"
         old = owner.keys.get(item.name) if owner else None
-        fields = [
-            field("models", old and " ".join(old.models), " ".join(item.models)),
-            field("expires", moment_text(old.expires_at if old else None), moment_text(item.expires_at)),
-            field("strict", yes(old is not None and old.is_strict), yes(item.is_strict)),
-            field("user", old and old.user, item.user),
-        ]
+        terms, fields = item.terms, key_file.changes(old, item.terms)
         if old is None or owner is None:
-            step = steps.AddKey(team, item.name, item.secret, item.models, item.expires_at, item.is_strict, item.user)
+            step = steps.AddKey(team, item.name, item.secret, terms)
             self._add("key", name, [FieldChange("secret", None, None), *fields], step)
             return
         todo: list[Step] = []
         if any(one.old != one.new for one in fields):
-            todo.append(steps.ChangeKey(owner.id, old.id, item.models, item.expires_at, item.is_strict, item.user))
+            todo.append(steps.ChangeKey(owner.id, old.id, terms))
         if api_keys.digest(self._pepper, item.secret.reveal()) != old.digest:
             todo.append(steps.ReplaceKeySecret(owner.id, old.id, item.secret))
             fields.append(FieldChange("secret", None, None))
@@ -301,6 +302,11 @@ class _Comparison:
         tell = self._add if old is None else self._change
         tell("budget", budget_file.title(terms), fields, steps.SetBudget(terms))
 
+    def _limit(self, terms: LimitTerms, old: LimitState | None) -> None:
+        fields = limit_file.changes(None if old is None else old.terms, terms)
+        tell = self._add if old is None else self._change
+        tell("limit", limit_file.title(terms), fields, steps.SetLimit(terms))
+
     def _refuse_known_secrets(self) -> None:
         """A secret opens one key. One that was revoked stays closed, whatever a file says."""
         owners: dict[bytes, tuple[str, str, KeyState]] = {
@@ -309,9 +315,20 @@ class _Comparison:
             for name, key in state.keys.items()
             if key.revoked_at is not None or not self._is_leaving_key(team, name)
         }
+        rolled = {
+            key.previous_digest: (team, name)
+            for team, state in self._state.teams.items()
+            for name, key in state.keys.items()
+            if key.previous_digest is not None
+        }
         for team in self._file.teams or ():
             for item in team.keys or ():
-                found = owners.get(api_keys.digest(self._pepper, item.secret.reveal()))
+                given = api_keys.digest(self._pepper, item.secret.reveal())
+                found = owners.get(given)
+                if found is None and given in rolled:
+                    name, owner = rolled[given]
+                    sentence = f'this is the secret that key "{owner}" of team "{name}" had before it was rolled.'
+                    self.faults.append(Fault(self._file.source, item.line, item.path, sentence))
                 if found is None:
                     continue
                 if found[2].revoked_at is not None:

@@ -41,17 +41,19 @@ def tell(deed: Deed, change: Change, made: str, team_ids: Mapping[str, str]) -> 
 
 
 def _said(change: Change, *, is_old: bool) -> dict[str, str | None]:
-    """Of a secret the plan knows only that it is another one."""
+    """Of a secret the plan knows only that it is another one; that is told once."""
     said: dict[str, str | None] = {}
     for field in change.fields:
         name = change.name if change.what in ("hub", "setting") else field.field
-        is_secret = field.old is None and field.new is None
-        said[name] = audit_masking.MASK if is_secret else field.old if is_old else field.new
+        if field.old is not None or field.new is not None:
+            said[name] = field.old if is_old else field.new
+        elif not is_old:
+            said[name] = audit_masking.MASK
     return said
 
 
 def _id(change: Change) -> str:
-    return next((step.id for step in change.steps if hasattr(step, "id")), "")
+    return next((id_ for step in change.steps if (id_ := getattr(step, "id", ""))), "")
 
 
 def _team_id(change: Change, team_ids: Mapping[str, str]) -> str | None:

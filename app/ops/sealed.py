@@ -7,7 +7,8 @@ from app.base.vault import Place
 from app.domain.calls import stored_responses, turns
 from app.domain.calls.models import CallContent, IdempotentAnswer, StoredResponse, TurnState
 from app.domain.catalog.models import Credential
-from app.domain.identity.models import HubSetting
+from app.domain.identity import second_factors
+from app.domain.identity.models import HubSetting, SecondFactor
 
 
 def _of_credential(row: Credential) -> Place:
@@ -34,6 +35,10 @@ def _of_response(row: StoredResponse) -> Place:
     return stored_responses.place(row.digest, row.team_id)
 
 
+def _of_factor(row: SecondFactor) -> Place:
+    return second_factors.place(row.user_id)
+
+
 def _of_idempotent(row: IdempotentAnswer) -> Place:
     return Place("idempotent_answer", "sealed_answer", row=row.call_id)
 
@@ -56,5 +61,6 @@ SEALED = (
         place=_of_idempotent,
     ),
     SealedColumn(model=StoredResponse, key=StoredResponse.digest, column=StoredResponse.sealed, place=_of_response),
+    SealedColumn(model=SecondFactor, key=SecondFactor.user_id, column=SecondFactor.sealed, place=_of_factor),
     SealedColumn(model=TurnState, key=TurnState.digest, column=TurnState.sealed, place=_of_turn),
 )

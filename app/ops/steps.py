@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from app.base.secret import Secret
 from app.domain.billing.budget_rules import Terms
+from app.domain.calls.limit_rules import Terms as LimitTerms
 from app.domain.catalog import rates
 from app.domain.catalog.settings import BillingMode
 
@@ -159,23 +160,31 @@ class Grant(Struct, frozen=True):
     amount_nano: int
 
 
+class KeyTerms(Struct, frozen=True, kw_only=True):
+    """What a key may do, as the file has it."""
+
+    models: list[str]
+    denied_models: list[str]
+    endpoints: list[str]
+    networks: list[str]
+    expires_at: datetime | None
+    is_strict: bool
+    is_enabled: bool
+    user: str | None
+    """E-mail address."""
+
+
 class AddKey(Struct, frozen=True):
     team: str
     name: str
     secret: Secret
-    models: list[str]
-    expires_at: datetime | None
-    is_strict: bool
-    user: str | None
+    terms: KeyTerms
 
 
 class ChangeKey(Struct, frozen=True):
     team_id: str
     id: str
-    models: list[str]
-    expires_at: datetime | None
-    is_strict: bool
-    user: str | None
+    terms: KeyTerms
 
 
 class ReplaceKeySecret(Struct, frozen=True):
@@ -197,6 +206,17 @@ class SetBudget(Struct, frozen=True):
 
 
 class EndBudget(Struct, frozen=True):
+    id: str
+
+
+class SetLimit(Struct, frozen=True):
+    """Also takes the place of the one of the same scope, unit and time."""
+
+    terms: LimitTerms
+    """With what it is of by name."""
+
+
+class EndLimit(Struct, frozen=True):
     id: str
 
 
@@ -227,4 +247,5 @@ TeamStep: TypeAlias = (
     | RemoveKey
 )
 BudgetStep: TypeAlias = SetBudget | EndBudget
-Step: TypeAlias = SetBilling | SetSetting | ProviderStep | ModelStep | TeamStep | BudgetStep
+LimitStep: TypeAlias = SetLimit | EndLimit
+Step: TypeAlias = SetBilling | SetSetting | ProviderStep | ModelStep | TeamStep | BudgetStep | LimitStep

@@ -1,20 +1,23 @@
 """Who is looking at a page: the session cookie, and the user whose it is.
 
 The cookie has a name of its own, `__Host-…`, where the hub is reached by TLS at its root: browsers then take it from no
-other host and no plain connection, so nobody can plant one.
+other host and no plain connection, so nobody can plant one. Below a mount prefix that name is not possible; `__Secure-…`
+still keeps plain connections out.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import cast
 
 from litestar.datastructures import Cookie
 
+from app.base import clock
 from app.base.config import Settings
 from app.base.db import Database
 from app.base.errors import NotAuthenticated
 from app.domain.identity import sessions
-from app.domain.identity.sessions import SignedIn, Started
+from app.domain.identity.sessions import Lifetimes, SignedIn, Started
 from app.web.mount_point import Connection, prefix_of
 
 _NAME = "hub_session"
@@ -28,6 +31,12 @@ class SignInNeeded(NotAuthenticated):
 
 async def identify(connection: Connection) -> SignedIn | None:
     """Who is signed in; None when nobody is. Looks into the database once per request."""
+    await session_of(connection)
+    return known(connection)
+
+
+async def session_of(connection: Connection) -> SignedIn | None:
+    """The same, also of somebody who has a step of signing in before them yet. Only the pages of that step ask this."""
     if "user" not in connection.scope:
         token = session_token(connection)
         found = None
@@ -35,13 +44,27 @@ async def identify(connection: Connection) -> SignedIn | None:
             db: Database = connection.app.state.db
             async with db.reading() as session:
                 found = await sessions.find(session, token)
+            if found is not None and _counts_as_use(connection, found):
+                async with db.writing() as session:
+                    await sessions.touch(session, found, lifetimes(connection))
         connection.scope["user"] = found
-    return known(connection)
+    return begun(connection)
 
 
 def known(connection: Connection) -> SignedIn | None:
     """Whom `identify` has found earlier in this request; None also when it was not asked."""
+    found = begun(connection)
+    return found if found is not None and found.level == "full" else None
+
+
+def begun(connection: Connection) -> SignedIn | None:
+    """What `session_of` has found earlier in this request."""
     return cast("SignedIn | None", connection.scope["user"]) if "user" in connection.scope else None
+
+
+def lifetimes(connection: Connection) -> Lifetimes:
+    settings: Settings = connection.app.state.settings
+    return Lifetimes(timedelta(hours=settings.session_idle_hours), timedelta(days=settings.session_days))
 
 
 def session_token(connection: Connection) -> str:
@@ -70,8 +93,16 @@ def _cookie(connection: Connection, value: str, max_age: int | None) -> Cookie:
     )
 
 
+def _counts_as_use(connection: Connection, found: SignedIn) -> bool:
+    """A part of a page that refreshes by itself is not somebody who is there."""
+    is_page = "hx-request" not in connection.headers
+    return is_page and found.level != "second" and found.seen_at < clock.now() - sessions.SEEN_STEP
+
+
 def _cookie_name(connection: Connection) -> str:
-    return f"__Host-{_NAME}" if _is_by_tls(connection) and not prefix_of(connection) else _NAME
+    if not _is_by_tls(connection):
+        return _NAME
+    return f"__Secure-{_NAME}" if prefix_of(connection) else f"__Host-{_NAME}"
 
 
 def _is_by_tls(connection: Connection) -> bool:

@@ -11,10 +11,12 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from app.base.errors import AppError
-from app.web import pages, static
+from app.web import pages, return_path, static
 from app.web.admin import door as admin
 from app.web.authentication import SignInNeeded
+from app.web.guards import StepNeeded
 from app.web.health import HealthController
+from app.web.mount_point import url
 from app.web.portal import door as portal
 from app.wire.openai import client
 
@@ -48,10 +50,21 @@ def _sign_in_needed(request: Request[Any, Any, Any], error: SignInNeeded) -> Res
         return pages.bare(200 if is_front else 401)
     if pages.is_htmx(request):
         # The session ended while the page was open: htmx loads the whole page again.
-        return pages.page(request, "portal/sign_in/welcome.html", status=401, headers={"HX-Refresh": "true"})
+        return _welcome(request, 401, {"HX-Refresh": "true"})
     if is_front or pages.is_for_person(request):
-        return pages.page(request, "portal/sign_in/welcome.html", status=200 if is_front else 401)
+        return _welcome(request, 200 if is_front else 401)
     return _answer(request, error)
+
+
+def _welcome(request: Request[Any, Any, Any], status: int, headers: dict[str, str] | None = None) -> Response[Any]:
+    template, back = "portal/sign_in/welcome.html", return_path.here(request)
+    return pages.page(request, template, status=status, headers=headers, email="", next=back, problem="")
+
+
+def _step_needed(request: Request[Any, Any, Any], error: StepNeeded) -> Response[Any]:
+    if pages.is_htmx(request):
+        return pages.bare(204, {"HX-Redirect": url(request, error.path)})
+    return pages.go(request, error.path) if pages.is_for_person(request) else _answer(request, error)
 
 
 def _crash(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -77,6 +90,7 @@ def _answer(request: Request[Any, Any, Any], error: AppError) -> Response[Any]:
 
 EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
     SignInNeeded: _sign_in_needed,
+    StepNeeded: _step_needed,
     AppError: _app_error,
     HTTPException: _http_error,
     Exception: _crash,

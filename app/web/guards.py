@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import hmac
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from litestar import Request
 from litestar.handlers import BaseRouteHandler
 
 from app.base.config import Settings
 from app.base.errors import NotAllowed
+from app.domain.identity.sessions import SignedIn
 from app.domain.identity.users import STAFF
-from app.web.authentication import SignInNeeded, identify
+from app.web import return_path
+from app.web.authentication import SignInNeeded, session_of
 from app.web.mount_point import Connection
 
 CSRF_FIELD = "csrf_token"
 CSRF_HEADER = "x-csrf-token"
+
+
+
+class StepNeeded(NotAllowed):
+    """Somebody is signed in who has something to do first, at `path`."""
+
+    code = "step_needed"
+
+    def __init__(self, path: str) -> None:
+        super().__init__("There is a step to take before this page: open the hub in a browser.")
+        self.path = path
+
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -27,11 +41,42 @@ async def requires_admin(connection: Connection, _handler: BaseRouteHandler) -> 
         SignInNeeded: nobody is signed in.
         NotAllowed: somebody is who does not run this hub.
     """
-    signed_in = await identify(connection)
-    if signed_in is None:
-        raise SignInNeeded("Sign in to see this page.")
+    signed_in = await _signed_in(connection)
     if signed_in.user.hub_role not in STAFF:
         raise NotAllowed("This page is for the people who run this hub. You are not one of them.")
+
+
+async def requires_person(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """
+    Raises:
+        SignInNeeded: nobody is signed in.
+        StepNeeded: a step is missing.
+    """
+    await _signed_in(connection)
+
+
+async def requires_enrolling(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """The pages for setting up a second factor are also for those who see nothing else before they have one.
+
+    Raises:
+        SignInNeeded: nobody is signed in.
+    """
+    found = await session_of(connection)
+    if found is None or found.level == "second":
+        raise SignInNeeded("Sign in to see this page.")
+
+
+async def requires_proof(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """For what a browser that was left alone must not do: secrets, roles, money. Hangs behind one of the others.
+
+    Raises:
+        StepNeeded: the last proof is too old.
+    """
+    found = await session_of(connection)
+    if found is not None and not found.is_fresh:
+        # What was posted is asked for anew, from its page.
+        back = return_path.here(connection)
+        raise StepNeeded("/account/prove" + (f"?{urlencode({'next': back})}" if back else ""))
 
 
 async def refuses_forgeries(connection: Connection, _handler: BaseRouteHandler) -> None:
@@ -44,7 +89,7 @@ async def refuses_forgeries(connection: Connection, _handler: BaseRouteHandler) 
         return
     if not _comes_from_our_page(connection):
         raise NotAllowed("This form was sent from another site. Nothing was done.", code="forged_request")
-    signed_in = await identify(connection)
+    signed_in = await session_of(connection)
     if signed_in is None:
         return
     given = connection.headers.get(CSRF_HEADER) or await _posted_token(connection)
@@ -52,6 +97,15 @@ async def refuses_forgeries(connection: Connection, _handler: BaseRouteHandler) 
         raise NotAllowed(
             "This form is from an earlier session. Nothing was done; load the page again.", code="forged_request"
         )
+
+
+async def _signed_in(connection: Connection) -> SignedIn:
+    found = await session_of(connection)
+    if found is not None and found.level == "enrol":
+        raise StepNeeded("/account/second-factor")
+    if found is None or found.level != "full":
+        raise SignInNeeded("Sign in to see this page.")
+    return found
 
 
 def _comes_from_our_page(connection: Connection) -> bool:

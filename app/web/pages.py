@@ -17,7 +17,7 @@ from litestar.template.config import TemplateConfig
 
 from app.base.paths import TEMPLATES
 from app.web import filters, static
-from app.web.authentication import known
+from app.web.authentication import begun, known
 from app.web.guards import CSRF_FIELD
 from app.web.mount_point import address_of, url
 
@@ -73,6 +73,7 @@ def page(
             "static_url": partial(_static_url, request),
             "address": address_of(request),
             "me": known(request),
+            "csrf_token": "" if (session := begun(request)) is None else session.csrf_token,
             "zone": filters.zone(unquote(request.cookies.get(ZONE_COOKIE, ""))),
             **names,
         },
@@ -88,9 +89,9 @@ def go(request: Request[Any, Any, Any], path: str, *, cookies: Sequence[Cookie] 
     return Response(None, status_code=303, headers={**_HEADERS, "Location": url(request, path)}, cookies=list(cookies))
 
 
-def bare(status: int) -> Response[None]:
+def bare(status: int, headers: dict[str, str] | None = None) -> Response[None]:
     """No page, its headers only. htmx takes 204 for "leave it as it is"."""
-    return Response(None, status_code=status, headers=_HEADERS, media_type=MediaType.HTML)
+    return Response(None, status_code=status, headers={**_HEADERS, **(headers or {})}, media_type=MediaType.HTML)
 
 
 def wanted_part(request: Request[Any, Any, Any]) -> str | None:

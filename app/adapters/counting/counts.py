@@ -50,6 +50,9 @@ class LocalCounts:
         """By their end, so that those that are over go all at once."""
 
     async def add(self, additions: Sequence[Addition]) -> Sequence[int]:
+        return self.add_now(additions)
+
+    def add_now(self, additions: Sequence[Addition]) -> Sequence[int]:
         return [self._add(one) for one in additions]
 
     async def close(self) -> None:

@@ -23,16 +23,20 @@ DEADLINE_SECONDS = 0.045
 REST_SECONDS = 5.0
 """After a failure nobody asks for so long; then one call does, and the others still not until it knows."""
 LIFE_SECONDS = 30
-_CONNECTIONS = 64
+_CONNECTIONS = 16
+"""At most: a command takes a tenth of a millisecond, a new connection ten times as much."""
 _PREFIX = "hub-limits"
 _GRACE_SECONDS = 60
 """What is given back to a window that has just ended must find it, or it would begin a new one below zero."""
 
-# KEYS: the hash, the sign of life of this process. ARGV: this process, the amount, the prefix of signs, their seconds.
+# KEYS: the hash, the sign of life of this process. ARGV: this process, its number, the prefix of signs, their seconds.
 _UNDER_WAY = """
 redis.call('set', KEYS[2], 1, 'EX', ARGV[4])
-local own = redis.call('hincrby', KEYS[1], ARGV[1], ARGV[2])
-if own <= 0 then redis.call('hdel', KEYS[1], ARGV[1]) end
+if tonumber(ARGV[2]) > 0 then
+  redis.call('hset', KEYS[1], ARGV[1], ARGV[2])
+else
+  redis.call('hdel', KEYS[1], ARGV[1])
+end
 local total = 0
 local all = redis.call('hgetall', KEYS[1])
 for i = 1, #all, 2 do
@@ -58,7 +62,9 @@ class SharedCounts:
         self._clock = clock
         self._rests_until = 0.0
         self._is_probing = False
-        self._client, self._storage = _connect(url)
+        self._own: dict[str, int] = {}
+        """What this process has under way, by counter. Told as it is, not as it changes: what got lost heals."""
+        self._pool, self._client, self._storage = _connect(url)
         self._under_way: Any = self._client.register_script(_UNDER_WAY)
         self._beating = asyncio.create_task(self._beat())
 
@@ -68,8 +74,12 @@ class SharedCounts:
             CountsUnavailable: it did not answer in time, or has not just before.
         """
         if self._clock() < self._rests_until or self._is_probing:
+            self._count_ended(additions)
             raise CountsUnavailable("it rests")
         self._is_probing = self._rests_until > 0
+        own = [one for one in additions if one.ends_us is None]
+        for one in own:
+            self._count_own(one.counter, one.amount)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 if len(additions) == 1:
@@ -82,6 +92,9 @@ class SharedCounts:
             if self._clock() >= self._rests_until:
                 _log.warning("limits.unavailable", reason=type(failure).__name__, rests_seconds=REST_SECONDS)
             self._rests_until = self._clock() + REST_SECONDS
+            for one in own:
+                # What has ended has ended; what was to begin is not counted here.
+                self._count_own(one.counter, -max(0, one.amount))
             raise CountsUnavailable(type(failure).__name__) from None
         finally:
             self._is_probing = False
@@ -98,7 +111,7 @@ class SharedCounts:
                 await self._client.delete(self._sign)
         except Exception as failure:  # it ends by itself
             _log.info("limits.not_signed_off", reason=type(failure).__name__)
-        await self._client.aclose()
+        await self._pool.aclose()
 
     @property
     def _sign(self) -> str:
@@ -106,12 +119,28 @@ class SharedCounts:
 
     async def _add(self, one: Addition) -> int:
         if one.ends_us is None:
-            return await self._under_way(
-                keys=[f"{_PREFIX}/{one.counter}", self._sign],
-                args=[self._boot_id, one.amount, f"{_PREFIX}/alive/", LIFE_SECONDS],
-            )
+            return await self._tell_own(one.counter)
         key = f"{one.counter}@{one.begins_us // MICROSECONDS}"
         return await self._storage.incr(key, (one.ends_us - one.begins_us) // MICROSECONDS + _GRACE_SECONDS, one.amount)
+
+    async def _tell_own(self, counter: str) -> int:
+        """Gives what all processes have under way."""
+        return await self._under_way(
+            keys=[f"{_PREFIX}/{counter}", self._sign],
+            args=[self._boot_id, self._own.get(counter, 0), f"{_PREFIX}/alive/", LIFE_SECONDS],
+        )
+
+    def _count_own(self, counter: str, amount: int) -> None:
+        own = self._own.get(counter, 0) + amount
+        if own > 0:
+            self._own[counter] = own
+        else:
+            self._own.pop(counter, None)
+
+    def _count_ended(self, additions: Sequence[Addition]) -> None:
+        for one in additions:
+            if one.ends_us is None and one.amount < 0:
+                self._count_own(one.counter, one.amount)
 
     async def _beat(self) -> None:
         """Streams last longer than a sign of life."""
@@ -122,14 +151,18 @@ class SharedCounts:
             try:
                 async with asyncio.timeout(LIFE_SECONDS / 3):
                     await self._client.set(self._sign, 1, ex=LIFE_SECONDS)
+                    for counter in list(self._own):
+                        await self._tell_own(counter)
             except Exception as failure:  # the next beat tries again
                 _log.warning("limits.not_beating", reason=type(failure).__name__)
 
 
-def _connect(url: Secret) -> tuple[Any, Any]:
+def _connect(url: Secret) -> tuple[Any, Any, Any]:
     # Some 20 MB and a tenth of a second that a hub without Redis need not spend. Neither has types that we could use.
     from limits.aio.storage import RedisStorage
     from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
 
     # Valkey speaks the same protocol.
     address = url.reveal().replace("valkey", "redis", 1) if url.reveal().startswith("valkey") else url.reveal()
@@ -139,7 +172,10 @@ def _connect(url: Secret) -> tuple[Any, Any]:
         timeout=DEADLINE_SECONDS,
         socket_connect_timeout=DEADLINE_SECONDS,
         socket_timeout=DEADLINE_SECONDS,
-        retry=None,
+        retry=Retry(NoBackoff(), 0),
+        # It would tell the server its own name, and wait for the answer, at every connection.
+        lib_name=None,
+        lib_version=None,
     )
     storage = RedisStorage(
         f"async+{address}",
@@ -147,4 +183,4 @@ def _connect(url: Secret) -> tuple[Any, Any]:
         key_prefix=_PREFIX,
         connection_pool=pool,
     )
-    return Redis(connection_pool=pool), storage
+    return pool, Redis(connection_pool=pool), storage

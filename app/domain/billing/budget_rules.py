@@ -33,6 +33,8 @@ MAX_PERCENT = 1000
 MAX_LEVELS = 10
 
 _MAX_SCOPE_ID = 200
+_MAX_ABOVE = 16
+"""More keys than ever stand above one."""
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -66,9 +68,14 @@ class Room(Struct, frozen=True):
 
 
 class Budgets:
-    """The budgets in force, found by what a call belongs to. One for each snapshot."""
+    """The budgets in force, found by what a call belongs to. One for each snapshot.
 
-    def __init__(self, rules: Iterable[BudgetRule]) -> None:
+    `parents` has the id of the key that made it for each key that was made by another one: what it spends counts in the
+    budgets of all above it.
+    """
+
+    def __init__(self, rules: Iterable[BudgetRule], parents: Mapping[str, str] | None = None) -> None:
+        self._parents = parents or {}
         by_scope: dict[Scope, dict[str, list[BudgetRule]]] = defaultdict(lambda: defaultdict(list))
         for rule in rules:
             by_scope[rule.scope][rule.scope_id].append(rule)
@@ -98,6 +105,13 @@ class Budgets:
             *self._keys.get(key_id, ()),
             *self._models.get(model, ()),
         ]
+        if self._parents and self._keys:
+            above = self._parents.get(key_id)
+            for _ in range(_MAX_ABOVE):
+                if above is None:
+                    break
+                found += self._keys.get(above, ())
+                above = self._parents.get(above)
         if user_id is not None:
             found += self._users.get(user_id, ())
         if project is not None and self._projects:

@@ -259,6 +259,8 @@ class Settle(Struct, kw_only=True):
     now_us: int
     charge_nano: int = 0
     overdraft_nano: int = 0
+    is_held: bool = False
+    """Whether a hold was posted with the call's beginning."""
     spends: Sequence[Spent] = ()
     actor: str = "hub"
     reason: str = ""
@@ -286,8 +288,8 @@ class Settle(Struct, kw_only=True):
             return []
         if hold is not None and hold.state == "released" and not self.charge_nano:
             return []
-        if hold is None and not self.charge_nano and not any(spent.amount for spent in self.spends):
-            # A call whose beginning never came to be.
+        if hold is None and self.is_held and not self.charge_nano:
+            # Its beginning never came to be, so there is no call that a budget could count.
             return []
         steps: list[Step] = []
         account = ledger.accounts.get(self.team_id)

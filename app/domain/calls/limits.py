@@ -90,7 +90,6 @@ async def end_with(
     team_id: str | None = None,
     key_ids: Collection[str] = (),
     credential_ids: Collection[str] = (),
-    model: str | None = None,
 ) -> None:
     """End the limits of what is removed."""
     gone: list[ColumnElement[bool]] = [
@@ -99,8 +98,6 @@ async def end_with(
     ]
     if team_id is not None:
         gone.append(and_(LimitRule.scope == "team", LimitRule.scope_id == team_id))
-    if model is not None:
-        gone.append(and_(LimitRule.scope == "model", LimitRule.scope_id == model))
     await session.execute(
         update(LimitRule)
         .where(LimitRule.ended_us.is_(None), or_(*gone))

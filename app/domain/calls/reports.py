@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.calls.models import Attempt, Call, CallContent
 
+_KEYS_AT_ONCE = 10_000
+
 Cursor = tuple[int, str]
 """Start and id of a call: later calls are those that come after it in this order."""
 
@@ -57,18 +59,40 @@ async def has_any(session: AsyncSession) -> bool:
 
 
 async def spent_since(
-    session: AsyncSession, scope: str, scope_id: str, unit: str, begin_us: int, end_us: int | None = None
+    session: AsyncSession,
+    scope: str,
+    scope_id: str,
+    unit: str,
+    begin_us: int,
+    end_us: int | None = None,
+    *,
+    below: Sequence[str] = (),
 ) -> int:
     """What the calls that began since then (and before `end_us`) and have ended come to, in a budget's unit and scope.
 
     `cost` in nano-USD, `credits` in nano-credits less what was given back, `calls`, `tokens` in and out, cached or not.
+    Of a key the calls of the keys `below` it count as well.
     """
-    query = select(func.coalesce(_SPENT[unit], 0)).where(
-        Call.started_us >= begin_us, Call.status != "running", *_of_scope(scope, scope_id)
-    )
+    query = select(func.coalesce(_SPENT[unit], 0)).where(Call.started_us >= begin_us, Call.status != "running")
     if end_us is not None:
         query = query.where(Call.started_us < end_us)
-    # PostgreSQL sums big integers as a decimal.
+    of_those = [_of_scope(scope, scope_id)]
+    for begin in range(0, len(below), _KEYS_AT_ONCE):
+        of_those.append((Call.api_key_id.in_(below[begin : begin + _KEYS_AT_ONCE]),))
+    total = 0
+    for condition in of_those:
+        # PostgreSQL sums big integers as a decimal.
+        total += int(await session.scalar(query.where(*condition)) or 0)
+    return total
+
+
+async def asked_since(session: AsyncSession, scope: str, scope_id: str, unit: str, begin_us: int) -> int:
+    """What counts in a limit's scope: `requests` that began since then, `tokens` of those that have ended, or how many
+    calls are under way now (`streams`)."""
+    query = select(func.coalesce(_SPENT["tokens"] if unit == "tokens" else func.count(), 0)).where(
+        *_of_scope(scope, scope_id)
+    )
+    query = query.where(Call.status == "running" if unit == "streams" else Call.started_us >= begin_us)
     return int(await session.scalar(query) or 0)
 
 
@@ -101,5 +125,7 @@ def _of_scope(scope: str, scope_id: str) -> Sequence[ColumnElement[bool]]:
             return (Call.user_id == scope_id,)
         case "model":
             return (Call.model == scope_id,)
+        case "credential":
+            return (Call.credential_id == scope_id,)
         case _:
             return ()

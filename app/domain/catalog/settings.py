@@ -214,6 +214,13 @@ _ALL = (
         read=_read_days,
         show=str,
     ),
+    Setting(
+        name="require_second_factor",
+        default="off",
+        about="on: owners and admins see nothing before they have set up a second factor.",
+        read=_read_switch,
+        show=_show_switch,
+    ),
 )
 
 SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in _ALL}

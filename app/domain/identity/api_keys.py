@@ -11,24 +11,29 @@ import re
 import secrets
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.base import clock
 from app.base.errors import BadValue, Conflict, NotFound
 from app.base.ids import new_id
 from app.base.secret import Secret
-from app.domain.identity import teams
+from app.domain.identity import key_rights, teams
+from app.domain.identity.key_rights import check_models
 from app.domain.identity.models import ApiKey, Team
 
 MIN_GIVEN_LENGTH = 32
 """A key that is not made by the hub has at least this many characters."""
+OVERLAP_HOURS = (0, 1, 24, 72)
+"""How long the old secret of a key may go on to open after it was rolled."""
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _OURS = re.compile(r"hk-[0-9A-Za-z]{43}[0-9A-Za-z]{6}")
 _PREFIX_LENGTH = 10
+_REMOVED_AT_ONCE = 1000
+_ANEW = {"populate_existing": True}
 
 
 def new_key() -> str:
@@ -80,23 +85,6 @@ def check_given(secret: Secret) -> Secret:
     return secret
 
 
-def check_models(models: Sequence[str]) -> list[str]:
-    """The globs, if a key can have them.
-
-    Raises:
-        BadValue: none, or one that no model name can match.
-    """
-    if not models:
-        raise BadValue('models must name at least one model; ["*"] is all of them.', param="models")
-    for pattern in models:
-        if not 1 <= len(pattern) <= 200 or not pattern.isprintable() or " " in pattern:
-            raise BadValue(
-                "A pattern of models has 1 to 200 characters and no spaces, such as openai/*.",
-                param="models",
-            )
-    return list(models)
-
-
 async def create(
     session: AsyncSession,
     pepper: bytes,
@@ -108,10 +96,15 @@ async def create(
     expires_at: datetime | None = None,
     is_strict: bool = False,
     user_id: str | None = None,
+    denied_models: Sequence[str] = (),
+    endpoints: Sequence[str] = (),
+    addresses: Sequence[str] = (),
+    is_enabled: bool = True,
+    parent_id: str | None = None,
 ) -> tuple[ApiKey, Secret]:
     """A key for the team; without `secret` the hub makes one. The secret is in the answer and nowhere else.
 
-    `user_id` is whose key it is, for their budgets; None for a program's.
+    `user_id` is whose key it is, for their budgets; None for a program's. `parent_id` is for `child_keys` alone.
 
     Raises:
         BadValue: a field cannot be; `param` names it.
@@ -132,6 +125,11 @@ async def create(
         prefix=prefix(secret.reveal()),
         digest=digest(pepper, secret.reveal()),
         models=check_models(models),
+        denied_models=key_rights.check_denied_models(denied_models),
+        endpoints=key_rights.check_endpoints(endpoints),
+        addresses=key_rights.check_addresses(addresses),
+        parent_id=parent_id,
+        disabled_at=None if is_enabled else clock.now(),
         is_strict=is_strict,
         expires_at=expires_at,
         created_at=clock.now(),
@@ -197,8 +195,13 @@ async def find_by_name(session: AsyncSession, team_id: str, name: str) -> ApiKey
     return await session.scalar(select(ApiKey).where(ApiKey.team_id == team_id, ApiKey.name == name))
 
 
+async def below(session: AsyncSession, key_id: str) -> Sequence[str]:
+    """The ids of the keys that this one made, those that these made, and so on; revoked ones too."""
+    return (await session.scalars(_below(key_id))).all()
+
+
 async def revoke(session: AsyncSession, team_id: str, key_id: str) -> bool:
-    """From now on the key opens nothing. Returns False if it was revoked before; then nothing changes.
+    """From now on the key and all below it open nothing. Returns False if it was revoked before; then nothing changes.
 
     Raises:
         NotFound: the team has no such key.
@@ -210,7 +213,61 @@ async def revoke(session: AsyncSession, team_id: str, key_id: str) -> bool:
         .values(revoked_at=clock.now())
         .returning(ApiKey.id)
     )
+    if revoked is not None:
+        # They end with it anyway; written down, so that they stay ended should it ever work again.
+        await session.execute(
+            update(ApiKey)
+            .where(ApiKey.id.in_(_below(key_id)), ApiKey.revoked_at.is_(None))
+            .values(revoked_at=clock.now())
+            .execution_options(synchronize_session=False)
+        )
     return revoked is not None
+
+
+async def set_enabled(session: AsyncSession, team_id: str, key_id: str, *, is_enabled: bool) -> bool:
+    """Switch a key off for a while, and all below it with it, or on again. Returns False if it was so before.
+
+    Raises:
+        NotFound: the team has no such key.
+    """
+    key = await of_team(session, team_id, key_id)
+    if (key.disabled_at is None) == is_enabled:
+        return False
+    key.disabled_at = None if is_enabled else clock.now()
+    await session.flush()
+    return True
+
+
+async def roll(session: AsyncSession, pepper: bytes, team_id: str, key_id: str, *, overlap_hours: int) -> Secret:
+    """Another secret for the same key, made by the hub. The old one goes on to open for so many hours, and then stops
+    to the second; one that was still valid from an earlier roll stops at once.
+
+    Raises:
+        BadValue: so long an overlap cannot be.
+        NotFound: the team has no such key.
+        Conflict: it was revoked.
+    """
+    if overlap_hours not in OVERLAP_HOURS:
+        raise BadValue(f"The overlap is one of {', '.join(map(str, OVERLAP_HOURS))} hours.", param="overlap")
+    await of_team(session, team_id, key_id)
+    # Of two that roll at once the second waits here, and then sees what the first has written.
+    key = await session.scalar(select(ApiKey).where(ApiKey.id == key_id).with_for_update().execution_options(**_ANEW))
+    if key is None or key.revoked_at is not None:
+        raise Conflict("This key was revoked. Make a new one with: hub key create")
+    secret = Secret(new_key())
+    key.previous_digest = key.digest
+    key.previous_until = clock.now() + timedelta(hours=overlap_hours)
+    key.digest, key.prefix = digest(pepper, secret.reveal()), prefix(secret.reveal())
+    await session.flush()
+    return secret
+
+
+async def of_secret(session: AsyncSession, pepper: bytes, text: str) -> ApiKey | None:
+    """The key that this secret opens, or opened before it was revoked or rolled; None where it never did."""
+    fresh = digest(pepper, text)
+    return await session.scalar(
+        select(ApiKey).where(or_(ApiKey.digest == fresh, ApiKey.previous_digest == fresh)).limit(1)
+    )
 
 
 async def change(
@@ -222,11 +279,14 @@ async def change(
     expires_at: datetime | None,
     is_strict: bool,
     user_id: str | None,
+    denied_models: Sequence[str] | None = None,
+    endpoints: Sequence[str] | None = None,
+    addresses: Sequence[str] | None = None,
 ) -> None:
-    """What the key may do and until when, and whose it is.
+    """What the key may do and until when, and whose it is. What is None of the last three stays as it is.
 
     Raises:
-        BadValue: the models cannot be.
+        BadValue: one of them cannot be; `param` names it.
         NotFound: the team has no such key.
     """
     key = await of_team(session, team_id, key_id)
@@ -234,6 +294,12 @@ async def change(
     key.expires_at = expires_at
     key.is_strict = is_strict
     key.user_id = user_id
+    if denied_models is not None:
+        key.denied_models = key_rights.check_denied_models(denied_models)
+    if endpoints is not None:
+        key.endpoints = key_rights.check_endpoints(endpoints)
+    if addresses is not None:
+        key.addresses = key_rights.check_addresses(addresses)
     await session.flush()
 
 
@@ -249,15 +315,20 @@ async def replace_secret(session: AsyncSession, pepper: bytes, team_id: str, key
     fresh = digest(pepper, check_given(secret).reveal())
     await _refuse_twin(session, fresh, key_id=None if key.revoked_at else key_id)
     key.digest, key.prefix, key.revoked_at = fresh, prefix(secret.reveal()), None
+    key.previous_digest = key.previous_until = None
     await session.flush()
 
 
 async def remove(session: AsyncSession, team_id: str, key_id: str) -> None:
-    """Forget the key; its calls stay.
+    """Forget the key and all below it; their calls stay.
 
     Raises:
         NotFound: the team has no such key.
     """
+    await of_team(session, team_id, key_id)
+    ids = await below(session, key_id)
+    for begin in range(0, len(ids), _REMOVED_AT_ONCE):
+        await session.execute(delete(ApiKey).where(ApiKey.id.in_(ids[begin : begin + _REMOVED_AT_ONCE])))
     removed = await session.scalar(
         delete(ApiKey).where(ApiKey.id == key_id, ApiKey.team_id == team_id).returning(ApiKey.id)
     )
@@ -266,10 +337,18 @@ async def remove(session: AsyncSession, team_id: str, key_id: str) -> None:
 
 
 async def _refuse_twin(session: AsyncSession, fresh: bytes, *, key_id: str | None) -> None:
-    """A revoked secret counts as well: who leaked it must not get in again because a file still names it."""
+    """A revoked secret counts as well, and one that was rolled: who leaked it must not get in again because a file
+    still names it."""
     twin = await session.scalar(select(ApiKey.id).where(ApiKey.digest == fresh))
-    if twin is not None and twin != key_id:
+    rolled = await session.scalar(select(ApiKey.id).where(ApiKey.previous_digest == fresh).limit(1))
+    if rolled is not None or (twin is not None and twin != key_id):
         raise Conflict("This secret is or was that of another key. Take a new one.", param="secret")
+
+
+def _below(key_id: str) -> Select[str]:
+    tree = select(ApiKey.id).where(ApiKey.parent_id == key_id).cte("below", recursive=True)
+    tree = tree.union(select(ApiKey.id).where(ApiKey.parent_id == tree.c.id))
+    return select(tree.c.id)
 
 
 def _checksum(body: str) -> str:

@@ -201,7 +201,7 @@ def _row(event: Event, at: Head, now_us: int) -> dict[str, Any]:
 
 
 def _changed(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> tuple[str | None, str | None]:
-    """As JSON, without what is the same in both. Compared first, masked then: that a secret changed is worth telling."""
+    """As JSON, without what is equal. Compared first, masked then: that a secret changed is worth telling."""
     if before is not None and after is not None:
         same = {name for name, value in before.items() if name in after and after[name] == value}
         before = {name: value for name, value in before.items() if name not in same}

@@ -120,10 +120,10 @@ async def parents(session: AsyncSession) -> dict[str, str]:
     return {key_id: parent_id for key_id, parent_id in rows if parent_id is not None}
 
 
-_KeyRow = Row[Any]
+_KeyRow = Row[*tuple[Any, ...]]
 
 
-async def _read(session: AsyncSession, condition: ColumnElement[bool]) -> list[_KeyRow]:
+async def _read(session: AsyncSession, condition: ColumnElement[bool]) -> Sequence[_KeyRow]:
     rows = await session.execute(
         select(
             ApiKey.digest,
@@ -148,7 +148,7 @@ async def _read(session: AsyncSession, condition: ColumnElement[bool]) -> list[_
         .join(Team, Team.id == ApiKey.team_id)
         .where(condition)
     )
-    return list(rows.all())
+    return rows.all()
 
 
 def _with_parents(row: _KeyRow, rows: Mapping[str, _KeyRow], known: dict[str, Caller | None]) -> Caller | None:

@@ -90,12 +90,14 @@ class ApiKey(Base):
 
 
 class OneTimeLink(Base):
-    """A link that signs one person in, once. The digest of its token is the key."""
+    """A link that signs one person in, or lets them choose a new password, once. The digest of its token is the key."""
 
     __tablename__ = "one_time_link"
 
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     user_id: Mapped[Ref] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
+    purpose: Mapped[Name] = mapped_column(server_default=text("'sign_in'"))
+    """`sign_in` or `reset`."""
     expires_at: Mapped[Moment]
     used_at: Mapped[Moment | None]
 
@@ -104,12 +106,75 @@ class Session(Base):
     """A signed-in browser. The digest of its cookie is the key, so the table opens nothing."""
 
     __tablename__ = "session"
+    __table_args__ = (Index("ix_session_user_id", "user_id"),)
 
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     user_id: Mapped[Ref] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
+    level: Mapped[Name]
+    """`full`, or `second` while the second factor is asked for: then it opens nothing else."""
     csrf_token: Mapped[Name]
     created_at: Mapped[Moment]
+    proved_at: Mapped[Moment]
+    """When this browser last proved who it is: by password, second factor or link."""
+    seen_at: Mapped[Moment]
+    """When it last opened a page, to the minute."""
+    idle_until: Mapped[Moment]
+    """When it ends, if it opens no page before."""
     expires_at: Mapped[Moment]
+    """When it ends whatever it does."""
+    network: Mapped[Name | None]
+    """Where it was started: the /24 of an address of IPv4, the /64 of one of IPv6."""
+    client: Mapped[Name | None]
+    """With what: `Firefox on Linux`."""
+
+
+class Password(Base):
+    """argon2id of somebody's password. Who has none signs in by links."""
+
+    __tablename__ = "password"
+
+    user_id: Mapped[Ref] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True)
+    hash: Mapped[LongText]
+    is_long: Mapped[bool]
+    """Whether it is long enough without a second factor."""
+    changed_at: Mapped[Moment]
+
+
+class SecondFactor(Base):
+    """The secret that somebody's authenticator app makes its codes from."""
+
+    __tablename__ = "second_factor"
+
+    user_id: Mapped[Ref] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True)
+    sealed: Mapped[LongText]
+    last_step: Mapped[int] = mapped_column(BigInteger)
+    """The newest time step whose code was used. None at or before it is taken again."""
+    created_at: Mapped[Moment]
+    confirmed_at: Mapped[Moment | None]
+    """When the first code was right; before that nobody is asked for one."""
+
+
+class RecoveryCode(Base):
+    """Stands in for the authenticator app, once."""
+
+    __tablename__ = "recovery_code"
+    __table_args__ = (Index("ix_recovery_code_user_id", "user_id"),)
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    user_id: Mapped[Ref] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
+    used_at: Mapped[Moment | None]
+
+
+class SignInTries(Base):
+    """How often somebody tried to sign in, of one kind, in the window that runs."""
+
+    __tablename__ = "sign_in_tries"
+
+    bucket: Mapped[Name] = mapped_column(primary_key=True)
+    """Rule and digest of the account or address."""
+    began_us: Mapped[MomentUs]
+    until_us: Mapped[MomentUs]
+    count: Mapped[int]
 
 
 class AuditEvent(Base):

@@ -47,12 +47,12 @@ def take(course: Course) -> Take | None:
     bill = course.bill
     if not bill.charges and not bill.rules:
         return None
-    wish = bill.forecast = _forecast(course, bill)
+    wish = bill.forecast = forecast_of(course, bill)
     is_video = course.request.endpoint.task == "video"
     hold_seconds = VIDEO_HOLD_SECONDS if is_video else HOLD_SECONDS
     wish_nano = bill.dearest(wish) if bill.charges else 0
     rooms = [_room(course, rule, wish, wish_nano) for rule in bill.rules]
-    least = min(wish.output, SHORT_TOKENS) if _writes_tokens(course) else wish.output
+    least = min(wish.output, SHORT_TOKENS) if writes_tokens(course) else wish.output
     least_nano = wish_nano if least == wish.output or not wish_nano else bill.dearest(_with_output(wish, least))
     if not rooms and not wish_nano:
         # Everything that may serve it is free.
@@ -74,7 +74,7 @@ def taken(course: Course, hold: Take) -> None:
     """The hold is committed: note what it allows."""
     bill = course.bill
     bill.held_nano = hold.held_nano
-    if not hold.charges or not _writes_tokens(course):
+    if not hold.charges or not writes_tokens(course):
         return
     wish = bill.forecast
     if course.request.body.is_streamed:
@@ -157,7 +157,7 @@ def overdraft_nano(bill: Bill) -> int:
     return bill.dearest(_with_output(Usage(requests=0), max(SHORT_TOKENS, slice_tokens)))
 
 
-def _forecast(course: Course, bill: Bill) -> Usage:
+def forecast_of(course: Course, bill: Bill) -> Usage:
     """What the call is let in for."""
     request, endpoint = course.request, course.request.endpoint
     meters = endpoint.meters
@@ -173,7 +173,7 @@ def _forecast(course: Course, bill: Bill) -> Usage:
         )
     pieces, seconds = max(1, order.pieces), order.seconds or _VIDEO_SECONDS
     output = 0
-    if _writes_tokens(course):
+    if writes_tokens(course):
         asked = bill.asked_output
         output = course.shared.forecasts.tokens(course.caller.key_id, course.model.name, asked)
         if not request.body.is_streamed:
@@ -193,7 +193,7 @@ def _forecast(course: Course, bill: Bill) -> Usage:
     )
 
 
-def _writes_tokens(course: Course) -> bool:
+def writes_tokens(course: Course) -> bool:
     """Whether what comes out is text, whose length nobody knows before."""
     endpoint = course.request.endpoint
     return endpoint.task == "conversation" or endpoint.name == "completions"

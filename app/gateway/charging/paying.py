@@ -27,6 +27,7 @@ def movement(course: Course, usage: Usage, priced: Priced) -> Settle | None:
         now_us=now_us(),
         charge_nano=charge_nano,
         overdraft_nano=holding.overdraft_nano(course.bill),
+        is_held=course.bill.is_held,
         spends=spends,
     )
 

@@ -22,6 +22,7 @@ from app.domain.calls.upkeep import Orphan, Recovered
 from app.domain.catalog import cards, cards_store, policy, settings
 from app.domain.catalog.cards import Card
 from app.domain.catalog.policy import Policy
+from app.domain.identity import callers
 from app.gateway.charging.checkpoints import Progress
 
 _MAX_EXPIRED = 500
@@ -38,7 +39,7 @@ async def end_orphans(db: Database, data_dir: Path) -> int:
             return 0
         orphans = await upkeep.orphans(session, dead)
         held = await holds.open_of(session, [orphan.id for orphan in orphans])
-        rules = Budgets(await budgets.in_force(session))
+        rules = Budgets(await budgets.in_force(session), await callers.parents(session))
         policies = policy.read(await settings.get(session, "charging_policy"))
         count = 0
         for orphan in orphans:

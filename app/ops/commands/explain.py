@@ -46,6 +46,7 @@ def explain(ctx: click.Context, key: str, model: str, project: str | None, as_js
 def _print(found: Explanation) -> None:
     from app.base import money
     from app.domain.billing import budget_words
+    from app.domain.calls import limit_words
 
     console.say("The call would pass." if found.passes else "The call would be refused:")
     for sentence in found.refusals:
@@ -105,6 +106,12 @@ def _print(found: Explanation) -> None:
         ],
         empty="No budget binds this call.",
     )
+    console.say()
+    console.print_table(
+        ["limit of", "amount", "used", "left"],
+        [[one.of, limit_words.amount(one.used.bound.rule), one.used.used, one.used.left] for one in found.limits],
+        empty="No limit binds this call.",
+    )
     if found.billing == "off":
         return
     console.say()
@@ -158,5 +165,17 @@ def _as_json(found: Explanation) -> dict[str, Any]:
         "model": found.model,
         "routes": found.routes,
         "budgets": budgets,
+        "limits": [
+            {
+                "id": one.used.bound.rule.id,
+                "of": one.of,
+                "unit": one.used.bound.rule.unit,
+                "per": one.used.bound.rule.per,
+                "amount": one.used.bound.rule.amount,
+                "used": one.used.used,
+                "left": one.used.left,
+            }
+            for one in found.limits
+        ],
         "account": found.account,
     }

@@ -11,6 +11,7 @@ from app.base.errors import NotAuthenticated
 from app.domain.identity import api_keys
 from app.domain.identity.callers import Caller
 from app.gateway.snapshot import Snapshot, SnapshotKeeper
+from app.web.api.key_checks import KeyChecks
 
 _MAX_KEY = 512
 _MAX_KNOWN = 20_000
@@ -21,7 +22,8 @@ _LOOK_AGAIN_SECONDS = 0.05
 
 class Authentication:
     def __init__(self, pepper: bytes, snapshots: SnapshotKeeper) -> None:
-        self._pepper = pepper
+        self.pepper = pepper
+        self.checks = KeyChecks()
         self._snapshots = snapshots
         self._known: dict[bytes, Caller] = {}
         self._known_of: Snapshot | None = None
@@ -43,7 +45,7 @@ class Authentication:
 
     def find(self, key: str) -> Caller | None:
         """Whose key that text is; None where it is nobody's."""
-        return self._snapshots.current.callers.get(api_keys.digest(self._pepper, key))
+        return self._snapshots.current.callers.get(api_keys.digest(self.pepper, key))
 
     def caller(self, headers: Mapping[bytes, bytes]) -> Caller:
         """Whose key it is: `Authorization: Bearer …`, `x-api-key` or `x-goog-api-key`.

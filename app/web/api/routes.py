@@ -11,7 +11,18 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from app.web.api import aigne_calls, aigne_models, aigne_site, aigne_usage, aigne_user, counting, files, models, videos
+from app.web.api import (
+    aigne_calls,
+    aigne_models,
+    aigne_site,
+    aigne_usage,
+    aigne_user,
+    counting,
+    files,
+    keys,
+    models,
+    videos,
+)
 from app.web.api import responses as stored_responses
 from app.web.api.visit import Handler
 from app.wire.aigne import client as aigne
@@ -116,6 +127,9 @@ RESOURCES: tuple[Resource, ...] = (
         responses,
         "conversation",
     ),
+    Resource(re.compile(r"/v1/keys"), {"GET": keys.list_all, "POST": keys.mint}, openai),
+    Resource(re.compile(r"/v1/keys/check"), {"POST": keys.check}, openai),
+    Resource(re.compile(r"/v1/keys/(?P<id>[^/]+)"), {"DELETE": keys.revoke}, openai),
     Resource(re.compile(r"/v1/videos"), {"GET": videos.list_all}, openai, "video"),
     Resource(re.compile(r"/v1/videos/(?P<id>[^/]+)"), {"GET": videos.answer, "DELETE": videos.remove}, openai, "video"),
     Resource(re.compile(r"/v1/videos/(?P<id>[^/]+)/content"), {"GET": videos.content}, openai, "video"),

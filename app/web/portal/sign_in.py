@@ -14,7 +14,7 @@ from litestar.response import Template
 from app.base.db import Database
 from app.domain.identity import links, sessions
 from app.domain.identity.links import LinkRefused
-from app.web import pages
+from app.web import pages, trail
 from app.web.authentication import identify, no_cookie, session_cookie, session_token
 
 
@@ -41,14 +41,22 @@ class SignInController(Controller):
                 user = await links.use(session, token)
                 await sessions.end(session, session_token(request))
                 started = await sessions.start(session, user.id)
+                await trail.record_sign_in(request, session, user, "sign_in", by="link")
         except LinkRefused:
+            async with db.writing() as session:
+                user = await links.whose(session, token)
+                why = "the link is not known" if user is None else "the link was used, is too old, or its user disabled"
+                await trail.record_refusal(request, session, user, "link", why)
             return _refused(request)
         return pages.go(request, "/", cookies=[session_cookie(request, started)])
 
     @post("/sign-out")
     async def sign_out(self, request: Request[Any, Any, Any], db: Database) -> Response[None]:
+        signed_in = await identify(request)
         async with db.writing() as session:
             await sessions.end(session, session_token(request))
+            if signed_in is not None:
+                await trail.record_sign_in(request, session, signed_in.user, "sign_out")
         return pages.go(request, "/", cookies=[no_cookie(request)])
 
 

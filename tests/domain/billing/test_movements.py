@@ -243,6 +243,17 @@ async def test_a_late_settlement_after_a_release_charges_and_gives_nothing_back_
     assert (await desk.holds())["c1"] == ("settled", 40)
 
 
+async def test_a_call_whose_beginning_was_not_written_leaves_nothing_behind(desk: LedgerDesk) -> None:
+    await desk.open("acme")
+    await desk.done(give("a", 100))
+
+    await desk.done(settle("c1", is_held=True, spends=[spent("b", 1)]))
+
+    assert await desk.balance() == Balance(100, 0, 0)
+    assert await desk.holds() == {}
+    assert set((await spends(desk)).values()) <= {(0, 0)}
+
+
 async def test_what_is_posted_twice_changes_nothing_the_second_time(desk: LedgerDesk) -> None:
     await desk.open("acme")
     await desk.done(give("a", 100))
