@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 
@@ -19,6 +19,7 @@ from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from app.adapters.fetching.fetcher import Fetcher
+from app.adapters.mail.sender import Sender
 from app.adapters.providers.client import ProviderClient
 from app.base import log
 from app.base.config import Settings, read_settings
@@ -28,6 +29,7 @@ from app.base.sqlite_writer import SqliteWriter
 from app.base.vault import load_ring
 from app.base.writer import Writer
 from app.domain.calls.upkeep import BEAT_SECONDS, Presence
+from app.domain.identity.hashing import Hasher
 from app.gateway import media, polling
 from app.gateway.charging import checkpoints, recovery
 from app.gateway.forecasts import Forecasts
@@ -47,6 +49,7 @@ from app.web.api.authentication import Authentication
 from app.web.api.programs import ProgramsDoor
 from app.web.api.routes import ROOTS
 from app.web.mount_point import MountPoint
+from app.web.portal.resets import Resets
 from app.web.trail import Refusals
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -68,21 +71,27 @@ def create_app(settings: Settings) -> MountPoint:
             app.state.settings, app.state.db, app.state.gateway = settings, opened.db, gateway
             app.state.refusals = Refusals()
             app.state.programs_door = ProgramsDoor(settings, gateway, Authentication(opened.pepper, gateway.snapshots))
-            yield
+            app.state.hasher, app.state.resets = Hasher(), Resets(settings, opened.db, _sender(settings))
+            try:
+                yield
+            finally:
+                await app.state.resets.finish()
+                app.state.hasher.close()
 
     litestar = Litestar(
         route_handlers=doors.doors(),
         lifespan=[lifespan],
-        dependencies={
-            name: Provide(give, sync_to_thread=False)
-            for name, give in {"settings": _settings, "db": _db, "gateway": _gateway}.items()
-        },
+        dependencies={name: Provide(give, sync_to_thread=False) for name, give in _GIVEN.items()},
         exception_handlers=doors.EXCEPTION_HANDLERS,
         template_config=doors.template_config(),
         openapi_config=None,
         logging_config=None,
     )
     return MountPoint(litestar, settings.mount_prefix, ROOTS)
+
+
+def _sender(settings: Settings) -> Sender | None:
+    return None if settings.smtp_url is None else Sender(settings.smtp_url, settings.mail_from)
 
 
 def _settings(state: State) -> Settings:
@@ -95,6 +104,24 @@ def _db(state: State) -> Database:
 
 def _gateway(state: State) -> Gateway:
     return state.gateway
+
+
+def _hasher(state: State) -> Hasher:
+    return state.hasher
+
+
+def _resets(state: State) -> Resets:
+    return state.resets
+
+
+_GIVEN: Mapping[str, Callable[[State], object]] = {
+    "settings": _settings,
+    "db": _db,
+    "gateway": _gateway,
+    "hasher": _hasher,
+    "resets": _resets,
+}
+"""What handlers may ask for by name."""
 
 
 @asynccontextmanager

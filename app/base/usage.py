@@ -19,6 +19,10 @@ of its hold; or nothing was consumed."""
 
 MAX_UNITS = 1_000_000_000
 """More than this in one call is a fault of the report, not a call."""
+MAX_TOKENS_IN = 20_000_000
+MAX_TOKENS_OUT = 4_000_000
+"""Likewise of tokens: twice what the model with the longest memory takes, and far more than any writes or draws at
+once. A report beyond that would empty an account in one call."""
 
 
 class NotAPartition(ValueError):
@@ -49,11 +53,14 @@ class Usage(Struct, frozen=True, kw_only=True):
         """This usage, if it can be true.
 
         Raises:
-            NotAPartition: a count is not an integer between 0 and `MAX_UNITS`, or reasoning exceeds the output.
+            NotAPartition: a count is not an integer between 0 and `MAX_UNITS`, there are more tokens than any model
+                takes or gives, or reasoning exceeds the output.
         """
         for meter, count in asdict(self).items():
             if type(count) is not int or not 0 <= count <= MAX_UNITS:
                 raise NotAPartition(f"{meter} = {count!r}")
+        if self.input_total > MAX_TOKENS_IN or self.output + self.audio_out > MAX_TOKENS_OUT:
+            raise NotAPartition(f"{self.input_total} tokens in, {self.output + self.audio_out} out")
         if self.reasoning > self.output:
             raise NotAPartition(f"reasoning {self.reasoning} exceeds output {self.output}")
         return self

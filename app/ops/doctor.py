@@ -13,7 +13,7 @@ from app.base.config import Settings
 from app.base.db import Database
 from app.base.errors import AppError
 from app.base.vault import Vault, VaultError
-from app.ops import doctor_hub, doctor_machine
+from app.ops import doctor_hub, doctor_limits, doctor_machine
 from app.ops.doctor_hub import Hub
 from app.ops.findings import Finding, Level, fatal
 
@@ -38,6 +38,7 @@ HUB_CHECKS: tuple[tuple[str, HubCheck], ...] = (
     ("models", doctor_hub.models),
     ("prices", doctor_hub.prices),
     ("API keys", doctor_hub.keys),
+    ("limits", doctor_limits.limits_),
 )
 
 

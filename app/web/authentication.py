@@ -1,8 +1,8 @@
 """Who is looking at a page: the session cookie, and the user whose it is.
 
 The cookie has a name of its own, `__Host-…`, where the hub is reached by TLS at its root: browsers then take it from no
-other host and no plain connection, so nobody can plant one. Below a mount prefix that name is not possible; `__Secure-…`
-still keeps plain connections out.
+other host and no plain connection, so nobody can plant one. Below a mount prefix that name is not possible;
+`__Secure-…` still keeps plain connections out.
 """
 
 from __future__ import annotations

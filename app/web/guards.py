@@ -21,7 +21,6 @@ CSRF_FIELD = "csrf_token"
 CSRF_HEADER = "x-csrf-token"
 
 
-
 class StepNeeded(NotAllowed):
     """Somebody is signed in who has something to do first, at `path`."""
 

@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from app.domain.catalog.models import Credential
+from app.domain.identity import audit_reading
+from app.domain.identity.audit_reading import Filters
 from tests.emulators.handle import Upstream
 from tests.hubs import TWELVE, RunningHub, described, quick, running_hub, said, seen, until_given
 
@@ -201,6 +203,10 @@ async def test_a_refused_credential_is_disabled_and_an_admin_sees_why(
         found = await until_given(row)
         assert found.disabled_reason and "refused the key" in found.disabled_reason
         assert "sk-one" not in found.disabled_reason
+        async with hub.db.reading() as session:
+            (event,) = await audit_reading.page(session, Filters(action="credential.disable"))
+        told = audit_reading.told(event)
+        assert (told.actor_kind, told.object_id, told.after) == ("hub", found.id, {"disabled": found.disabled_reason})
 
         await hub.chat()
         assert len(upstream.calls()) == 1

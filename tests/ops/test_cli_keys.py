@@ -87,8 +87,8 @@ def test_create_admin_changes_the_role_of_who_is_there(hub: HubCommand) -> None:
 def test_what_a_key_may_do_is_told_and_can_be_switched_off_and_on(hub: HubCommand) -> None:
     made = hub.json(
         "key", "create", "--team", "acme", "--name", "ci", "-m", "openai/*", "--deny", "openai/o1*",
-        "--endpoint", "embedding", "--endpoint", "conversation", "--network", "10.0.0.0/8", "--network", "::ffff:1.2.3.4",
-        "--service",
+        "--endpoint", "embedding", "--endpoint", "conversation", "--network", "10.0.0.0/8",
+        "--network", "::ffff:1.2.3.4", "--service",
     )  # fmt: skip
 
     assert (made["kind"], made["user"], made["last_used_at"]) == ("service", None, None)

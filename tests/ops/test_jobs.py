@@ -10,8 +10,11 @@ import pytest
 from app.base.clock import MICROSECONDS, now_us
 from app.base.config import Settings, read_settings
 from app.base.db import Database
+from app.base.wrongs import Report
 from app.domain.calls import leases
 from app.domain.calls.models import CallContent, JobLease
+from app.domain.catalog import settings as hub_settings
+from app.domain.identity import audit, audit_upkeep
 from app.ops import jobs
 from app.ops.jobs import Job
 from app.ops.tables import METADATA
@@ -85,6 +88,29 @@ async def test_expired_content_is_gone_after_the_job(db: Database, settings: Set
     async with db.reading() as session:
         assert await session.get(CallContent, "old") is None
         assert await session.get(CallContent, "new") is not None
+
+
+async def test_the_trail_is_kept_for_ever_or_for_as_long_as_the_setting_says(db: Database, settings: Settings) -> None:
+    async with db.writing() as session:
+        for object in ("old", "new"):
+            await audit.record(session, audit.HUB, "hub.test", "hub", object, object, source="hub")
+    # Ten days later.
+    later_us = now_us() + 10 * 86_400 * MICROSECONDS
+
+    assert await jobs.keep_audit(db, settings) == 0
+    async with db.writing() as session:
+        assert await audit_upkeep.is_head_noted(session)
+        await hub_settings.put(session, "audit_keep_days", "9")
+    assert await jobs.keep_audit(db, settings) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.base.clock.now_us", lambda: later_us)
+        assert await jobs.keep_audit(db, settings) == 2
+        assert await jobs.keep_audit(db, settings) == 0
+
+    async with db.reading() as session:
+        report = Report(most=10)
+        head = await audit_upkeep.verify(session, report)
+        assert (head.seq, report.wrong, await audit_upkeep.is_head_noted(session)) == (3, [], True)
 
 
 @pytest.mark.parametrize("job", jobs.JOBS, ids=lambda job: job.name)

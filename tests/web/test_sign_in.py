@@ -166,7 +166,7 @@ async def test_the_session_cookie_is_for_this_hub_alone(hub_environ: dict[str, s
     assert _cookie(plain) == ("hub_session", {"httponly", "path=/", "samesite=lax"})
     assert _cookie(proxied) == ("hub_session", {"httponly", "path=/", "samesite=lax", "secure"})
     assert _cookie(by_tls) == ("__Host-hub_session", {"httponly", "path=/", "samesite=lax", "secure"})
-    assert _cookie(mounted) == ("hub_session", {"httponly", "path=/ai", "samesite=lax", "secure"})
+    assert _cookie(mounted) == ("__Secure-hub_session", {"httponly", "path=/ai", "samesite=lax", "secure"})
 
 
 async def test_who_no_longer_runs_the_hub_sees_nothing_at_once(hub_environ: dict[str, str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.base.clock import MICROSECONDS, now_us
@@ -66,6 +66,13 @@ class Presence:
         await session.execute(delete(Process).where(Process.boot_id == self.boot_id))
         self._file.close()
         self._path.unlink(missing_ok=True)
+
+
+async def alive(session: AsyncSession) -> int:
+    """Processes of this hub that run now, on whatever machine."""
+    since_us = now_us() - LEASE_SECONDS * MICROSECONDS
+    query = select(func.count()).select_from(Process).where(Process.beat_us >= since_us)
+    return await session.scalar(query) or 0
 
 
 class Orphan(Struct, frozen=True, kw_only=True):

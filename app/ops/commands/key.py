@@ -276,11 +276,14 @@ def check(is_revoking: bool, as_json: bool) -> None:
 
     For keys that turned up where they should not be. Exit code 0 also when none is.
     """
+    import shlex
+    import sys
+
     from app.base.errors import BadValue
     from app.domain.identity import api_keys
     from app.ops import house, key_views
 
-    texts = [line.strip() for line in click.get_text_stream("stdin") if line.strip()]
+    texts = {n: line.strip() for n, line in enumerate(sys.stdin, 1) if line.strip()}
     if len(texts) > _MOST_CHECKED:
         raise BadValue(f"At most {_MOST_CHECKED} keys at a time.", param="stdin")
 
@@ -288,7 +291,7 @@ def check(is_revoking: bool, as_json: bool) -> None:
         async with house.opened(console.settings()) as hub, hub.changing() as deed:
             session = deed.session
             found: list[dict[str, Any]] = []
-            for n, text in enumerate(texts, 1):
+            for n, text in texts.items():
                 row = await api_keys.of_secret(session, hub.pepper, text)
                 if row is None:
                     continue
@@ -320,7 +323,8 @@ def check(is_revoking: bool, as_json: bool) -> None:
     )
     for row in found:
         if row["state"] != "revoked":
-            console.say(f"Stop it: hub key revoke {row['id']}     Or give it another secret: hub key roll {row['id']}")
+            what = shlex.quote(f"{row['team']}/{row['name']}")
+            console.say(f"Stop it: hub key revoke {what}     Or give it another secret: hub key roll {what}")
 
 
 def _change(

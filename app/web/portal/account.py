@@ -161,5 +161,3 @@ def _password_page(request: Request[Any, Any, Any], problem: str = "", status: i
 def _proof_page(request: Request[Any, Any, Any], back: str, problem: str = "", status: int = 200) -> Response[Any]:
     kept = return_path.own(back)
     return own_page(request, "portal/account/prove.html", status=status, next=kept, problem=problem)
-
-

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, ip_network
-from typing import Any, cast
+from typing import Any
 
 from litestar import Request
 from litestar.datastructures import Cookie
-from litestar.types import HTTPScope
 
 from app.base.addresses import Address
 from app.base.config import Settings
 from app.base.db import AsyncSession
-from app.domain.identity import sessions, users
+from app.domain.identity import sessions
 from app.domain.identity.models import User
 from app.domain.identity.sessions import Level, Origin
 from app.domain.identity.users import STAFF
@@ -27,7 +26,6 @@ ADDRESS_BITS = {4: 24, 6: 64}
 async def enter(request: Request[Any, Any, Any], session: AsyncSession, user: User, by: str) -> Cookie:
     """Somebody has signed in: a new session, whatever cookie came along; the one before it ends."""
     cookie = await _started(request, session, user, "full")
-    await users.note_sign_in(session, user.id)
     await trail.record_sign_in(request, session, user, "sign_in", by=by)
     return cookie
 
@@ -44,15 +42,13 @@ def onward(user: User, back: str) -> str:
 
 def address(request: Request[Any, Any, Any]) -> Address | None:
     settings: Settings = request.app.state.settings
-    return client_address(settings, cast(HTTPScope, request.scope))
+    return client_address(settings, request.scope)
 
 
 async def _started(request: Request[Any, Any, Any], session: AsyncSession, user: User, level: Level) -> Cookie:
     assert level != "enrol"
     await sessions.end(session, session_token(request))
-    started = await sessions.start(
-        session, user.id, level=level, lifetimes=lifetimes(request), origin=_origin(request)
-    )
+    started = await sessions.start(session, user.id, level=level, lifetimes=lifetimes(request), origin=_origin(request))
     return session_cookie(request, started)
 
 

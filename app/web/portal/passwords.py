@@ -12,7 +12,7 @@ from litestar import Controller, Request, Response, get, post
 
 from app.base.db import Database
 from app.base.secret import Secret
-from app.domain.identity import passwords, second_factors, throttle
+from app.domain.identity import passwords, second_factors, throttle, users
 from app.domain.identity.hashing import Hasher
 from app.domain.identity.passwords import Known
 from app.domain.identity.throttle import TooManyTries
@@ -66,6 +66,7 @@ class PasswordController(Controller):
                 if kept := return_path.own(back):
                     path += f"?{urlencode({'next': kept})}"
             else:
+                await users.note_sign_in(session, user.id)
                 cookie, path = await entering.enter(request, session, user, "password"), entering.onward(user, back)
         return pages.go(request, path, cookies=[cookie])
 
@@ -95,6 +96,7 @@ class PasswordController(Controller):
                 await trail.record_refusal(request, session, user, "second factor", "wrong or used code")
                 return _second_form(request, back, _WRONG_CODE)
             await throttle.clear(session, counted)
+            await users.note_sign_in(session, user.id)
             by = "password and recovery code" if used == "recovery" else "password and second factor"
             cookie = await entering.enter(request, session, user, by)
         return pages.go(request, entering.onward(user, back), cookies=[cookie])

@@ -6,6 +6,7 @@ from typing import Any
 
 import segno
 from litestar import Controller, Request, Response, get, post
+from msgspec.structs import replace
 
 from app.base.db import Database
 from app.base.secret import Secret
@@ -118,10 +119,12 @@ async def _page(
 
 
 def _codes_page(request: Request[Any, Any, Any], codes: list[str], started: sessions.Started | None) -> Response[Any]:
-    answer = own_page(request, "portal/account/codes.html", codes=codes)
-    if started is not None:
-        answer.cookies.append(session_cookie(request, started))
-    return answer
+    if started is None:
+        return own_page(request, "portal/account/codes.html", codes=codes)
+    # The forms of this page belong to the session under its new token.
+    now = replace(own(request), csrf_token=started.csrf_token, level="full", has_second_factor=True)
+    request.scope["user"] = now
+    return own_page(request, "portal/account/codes.html", codes=codes, cookies=[session_cookie(request, started)])
 
 
 async def _why_not(session: Any, me: SignedIn) -> str:

@@ -15,7 +15,8 @@ from app.base.db import Database
 from app.domain.identity import links, sessions
 from app.domain.identity.links import LinkRefused
 from app.web import pages, trail
-from app.web.authentication import identify, no_cookie, session_cookie, session_token
+from app.web.authentication import identify, no_cookie, session_token
+from app.web.portal import entering
 
 
 class SignInController(Controller):
@@ -39,16 +40,14 @@ class SignInController(Controller):
         try:
             async with db.writing() as session:
                 user = await links.use(session, token)
-                await sessions.end(session, session_token(request))
-                started = await sessions.start(session, user.id)
-                await trail.record_sign_in(request, session, user, "sign_in", by="link")
+                cookie = await entering.enter(request, session, user, "link")
         except LinkRefused:
             async with db.writing() as session:
                 user = await links.whose(session, token)
                 why = "the link is not known" if user is None else "the link was used, is too old, or its user disabled"
                 await trail.record_refusal(request, session, user, "link", why)
             return _refused(request)
-        return pages.go(request, "/", cookies=[session_cookie(request, started)])
+        return pages.go(request, entering.onward(user, ""), cookies=[cookie])
 
     @post("/sign-out")
     async def sign_out(self, request: Request[Any, Any, Any], db: Database) -> Response[None]:

@@ -113,7 +113,7 @@ async def test_a_session_lives_until_it_ends(db: Database, ada: str, monkeypatch
         assert await sessions.find(session, first.token.reveal()) is None
         assert await sessions.find(session, second.token.reveal()) is not None
 
-    later = clock.now() + sessions.LIFETIME + timedelta(seconds=1)
+    later = clock.now() + sessions.Lifetimes().idle + timedelta(seconds=1)
     monkeypatch.setattr(clock, "now", lambda: later)
     async with db.reading() as session:
         assert await sessions.find(session, second.token.reveal()) is None
@@ -125,7 +125,7 @@ async def test_what_has_expired_is_forgotten_and_nothing_else(
     old_link = await _link(db, ada)
     async with db.writing() as session:
         old = await sessions.start(session, ada)
-    later = clock.now() + sessions.LIFETIME + timedelta(seconds=1)
+    later = clock.now() + sessions.Lifetimes().idle + timedelta(seconds=1)
     monkeypatch.setattr(clock, "now", lambda: later)
     link = await _link(db, ada)
 

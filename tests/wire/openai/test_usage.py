@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.adapters.providers.registry import KINDS
-from app.base.usage import MAX_UNITS, NotAPartition, Usage
+from app.base.usage import MAX_TOKENS_IN, MAX_TOKENS_OUT, NotAPartition, Usage
 from app.wire.openai.usage import read_usage, reported_cost_nano, unmapped_keys
 from app.wire.rules import ReportedCost, UsageRule
 
@@ -223,12 +223,12 @@ def test_sound_without_a_usable_count_refuses_the_report(report: bytes) -> None:
 
 
 @given(
-    fresh=st.integers(0, MAX_UNITS // 8),
-    cached=st.integers(0, MAX_UNITS // 8),
-    written=st.integers(0, MAX_UNITS // 8),
-    audio=st.integers(0, MAX_UNITS // 8),
-    spoken=st.integers(0, MAX_UNITS // 8),
-    reasoning=st.integers(0, MAX_UNITS // 8),
+    fresh=st.integers(0, MAX_TOKENS_IN // 8),
+    cached=st.integers(0, MAX_TOKENS_IN // 8),
+    written=st.integers(0, MAX_TOKENS_IN // 8),
+    audio=st.integers(0, MAX_TOKENS_IN // 8),
+    spoken=st.integers(0, MAX_TOKENS_OUT // 8),
+    reasoning=st.integers(0, MAX_TOKENS_OUT // 8),
     is_beside=st.booleans(),
 )
 def test_the_meters_of_any_consistent_report_add_up_to_its_total(
@@ -286,3 +286,15 @@ def test_reading_a_usual_report_takes_microseconds() -> None:
     best = min(timeit.repeat(lambda: read_usage(report, OPENAI, CHAT), number=2_000, repeat=5)) / 2_000
     # 2.4 µs where it was written; the bound leaves room for a slow machine, not for another way of reading.
     assert best < 25e-6
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"prompt_tokens": MAX_TOKENS_IN + 1, "completion_tokens": 1},
+        {"prompt_tokens": 1, "completion_tokens": MAX_TOKENS_OUT + 1},
+    ],
+)
+def test_more_tokens_than_any_model_takes_or_gives_are_no_report(report: dict[str, int]) -> None:
+    with pytest.raises(NotAPartition):
+        read_usage(json.dumps(report).encode(), OPENAI, CHAT)
