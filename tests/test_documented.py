@@ -129,6 +129,7 @@ async def test_the_example_of_a_hub_file_can_be_applied_and_then_changes_nothing
         "team",
         "api_key",
         "budget",
+        "limit_rule",
     }
 
 
@@ -147,6 +148,7 @@ def test_the_example_of_a_hub_file_shows_every_section_kind_and_field() -> None:
             shown["budgets"],
             {"scope", "of", "amount", "unit", "window", "timezone", "warn", "block", "note"},
         ),
+        (shown["limits"], {"scope", "of", "each", "amount", "unit", "per", "note"}),
     ):
         assert {field for entry in entries for field in entry} == fields
     listed = re.search(r"# kind is one of: (.*)\.", HUB_EXAMPLE)

@@ -53,16 +53,23 @@ class Usage(Struct, frozen=True, kw_only=True):
         """This usage, if it can be true.
 
         Raises:
-            NotAPartition: a count is not an integer between 0 and `MAX_UNITS`, there are more tokens than any model
-                takes or gives, or reasoning exceeds the output.
+            NotAPartition: a count is not an integer between 0 and `MAX_UNITS`, or reasoning exceeds the output.
         """
         for meter, count in asdict(self).items():
             if type(count) is not int or not 0 <= count <= MAX_UNITS:
                 raise NotAPartition(f"{meter} = {count!r}")
-        if self.input_total > MAX_TOKENS_IN or self.output + self.audio_out > MAX_TOKENS_OUT:
-            raise NotAPartition(f"{self.input_total} tokens in, {self.output + self.audio_out} out")
         if self.reasoning > self.output:
             raise NotAPartition(f"reasoning {self.reasoning} exceeds output {self.output}")
+        return self
+
+    def believed(self) -> Usage:
+        """This usage, if a model can have had so many tokens.
+
+        Raises:
+            NotAPartition: more than any takes or gives.
+        """
+        if self.input_total > MAX_TOKENS_IN or self.output + self.audio_out > MAX_TOKENS_OUT:
+            raise NotAPartition(f"{self.input_total} tokens in, {self.output + self.audio_out} out")
         return self
 
     @property

@@ -343,7 +343,7 @@ def _usage_of(facts: Facts, progress: Progress | None, route: Route | None) -> t
     usage, source = Usage(), "counted"
     if progress is not None and progress.usage is not None and route is not None:
         try:
-            usage = FORMATS[facts.format].read_usage(progress.usage, route.source.kind.usage, facts.format)
+            usage = FORMATS[facts.format].read_usage(progress.usage, route.source.kind.usage, facts.format).believed()
             source = "provider"
         except NotAPartition as reason:
             _log.warning("usage.refused", call=facts.call_id, reason=str(reason))

@@ -70,7 +70,7 @@ def usage_of(course: Course) -> tuple[Usage, UsageSource]:
     name = upstream_endpoint(kind, endpoint, candidate.route.upstream_model) or endpoint.name
     if outcome.usage is not None:
         try:
-            usage = FORMATS[name].read_usage(outcome.usage, kind.usage, name)
+            usage = FORMATS[name].read_usage(outcome.usage, kind.usage, name).believed()
             return _completed(usage, course), "provider"
         except OutputUncounted as report:
             return replace(_completed(report.known, course), output=_estimate(course).output), "estimated"

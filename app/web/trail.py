@@ -15,8 +15,6 @@ from app.domain.identity.audit import Actor
 from app.domain.identity.models import User
 from app.web.mount_point import Connection, client_address
 
-UNKNOWN = "unknown"
-
 REFUSALS_PER_ADDRESS = 10
 REFUSALS_IN_ALL = 200
 WINDOW_SECONDS = 300.0
@@ -48,7 +46,7 @@ def source(connection: Connection) -> str:
     """The address of whoever sent this."""
     settings: Settings = connection.app.state.settings
     found = client_address(settings, cast(HTTPScope, connection.scope))
-    return UNKNOWN if found is None else str(found)
+    return audit.UNKNOWN if found is None else str(found)
 
 
 def person(user: User) -> Actor:

@@ -50,6 +50,7 @@ READS = frozenset(
         "hub doctor",
         "hub explain",
         "hub key list",
+        "hub key show",
         "hub limit list",
         "hub prices diff",
         "hub prices notices",
@@ -98,8 +99,12 @@ WRITES = {
     "hub credits refund": {"call.refund"},
     "hub credits unfreeze": {"credits.unfreeze"},
     "hub export": {"hub.export"},
+    "hub key check": {"key.revoke"},
     "hub key create": {"key.create", "team.create"},
+    "hub key disable": {"key.disable"},
+    "hub key enable": {"key.enable"},
     "hub key revoke": {"key.revoke"},
+    "hub key roll": {"key.roll"},
     "hub limit create": {"limit.create"},
     "hub limit end": {"limit.end"},
     "hub migrate": {"hub.migrate"},
@@ -172,10 +177,10 @@ class Walk:
         self.hub = hub
         self.done: dict[str, set[str]] = {}
 
-    def __call__(self, *words: str, expect: int | None = 0) -> Result:
+    def __call__(self, *words: str, expect: int | None = 0, input: str | None = None) -> Result:
         path = max((path for path in (*READS, *WRITES) if " ".join(("hub", *words)).startswith(path)), key=len)
         before, seen = self._state()
-        result = CliRunner().invoke(cli.hub, words, env=self.hub.environ, catch_exceptions=False)
+        result = CliRunner().invoke(cli.hub, words, env=self.hub.environ, input=input, catch_exceptions=False)
         assert expect is None or result.exit_code == expect, result.output
         after, events = self._state()
         new = events[len(seen) :]
@@ -280,8 +285,14 @@ def test_every_command_that_writes_says_so_and_no_secret_gets_into_the_trail(
     link = walk.json("create-admin", "ada@example.com")["link"]
     walk("create-admin", "ada@example.com", "--role", "admin")
     key = walk.json("key", "create", "--team", "new", "--name", "ci")["key"]
-    secrets += [link.rpartition("/")[2], key]
-    walk("key", "revoke", "--team", "new", "--name", "ci")
+    rolled = walk.json("key", "roll", "new/ci", "--overlap", "1")["key"]
+    secrets += [link.rpartition("/")[2], key, rolled]
+    for verb in ("show", "disable", "disable", "enable", "revoke", "revoke"):
+        walk("key", verb, "new/ci")
+    found = walk.json("key", "create", "--team", "new", "--name", "found")["key"]
+    secrets.append(found)
+    walk("key", "check", input=f"{found}\n")
+    walk("key", "check", "--revoke", input=f"{found}\n")
     hub.environ["OPENAI_API_KEY"] = upstream.key("openai")
     walk("provider", "adopt", "openai")
     walk("explain", "acme/none", "openai/gpt-4o-mini", expect=None)

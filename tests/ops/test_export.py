@@ -51,6 +51,7 @@ async def test_an_empty_hub_exports_an_empty_file(opened: House):
         "models": [],
         "teams": [],
         "budgets": [],
+        "limits": [],
     }
     assert await applied(opened, exported, prune=True) == []
 

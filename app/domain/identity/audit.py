@@ -28,6 +28,8 @@ NO_HEAD = bytes(32)
 """What stands before the first event."""
 ANCHOR = "audit.anchor"
 """The setting that holds the last event which was forgotten, as `SEQ:HASH`."""
+UNKNOWN = "unknown"
+"""The source of what came from an address that is not known."""
 SHELL = "shell"
 """The source of what somebody did at the hub's own machine."""
 

@@ -30,6 +30,9 @@ _CHARACTERS_PER_TOKEN = 2
 """Fewer than most texts have: a stream is asked for its next slice rather early than late."""
 _WHOLE_TOKENS = 4096
 """Held for an answer in one piece of which nothing is known."""
+_ANY_MODEL_TOKENS = 4096
+"""Providers refuse a bound beyond what their model writes, and nobody tells us what that is. So a caller who sets none
+gets one only as long as any model takes it; up to there the watch, and what a slice leaves open, have to do."""
 _GROW_SECONDS = 5.0
 
 # What orders come to where the provider counts in tokens: large pictures and videos of those who do.
@@ -84,7 +87,7 @@ def taken(course: Course, hold: Take) -> None:
     if wish.output >= most and hold.held_nano == hold.wish_nano:
         return
     reach = _affordable(bill, wish, hold.held_nano + max(0, hold.free_nano), most)
-    if reach < most:
+    if reach < most and (bill.asked_output is not None or reach <= _ANY_MODEL_TOKENS):
         bill.most_output = max(1, reach)
 
 

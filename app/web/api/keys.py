@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -11,10 +12,13 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from app.base import clock
+from app.base.db import AsyncSession
 from app.base.errors import AppError, BadRequest
 from app.base.json_guard import check_shape
 from app.domain.billing import budget_rules, budget_words
-from app.domain.identity import child_keys
+from app.domain.identity import audit, child_keys
+from app.domain.identity.audit import Actor
+from app.domain.identity.callers import Caller
 from app.domain.identity.child_keys import Wish
 from app.domain.identity.models import ApiKey
 from app.gateway import budgeting
@@ -80,6 +84,8 @@ async def mint(visit: Visit) -> None:
         if asked.budget is not None:
             terms = _terms(asked.budget, key.id)
             await budgeting.open_budget(session, terms, clock.now_us())
+        after = {**_shown(key), "budget": None if asked.budget is None else asdict(asked.budget)}
+        await _record(visit, session, caller, "key.create", key, after=after)
     budget = None if asked.budget is None else asdict(asked.budget)
     await visit.answer(_encode({**_shown(key), "budget": budget, "key": secret.reveal()}), status=201)
 
@@ -107,6 +113,7 @@ async def revoke(visit: Visit) -> None:
     shared = visit.gateway.shared
     async with shared.db.writing() as session:
         key = await child_keys.revoke(session, caller.key_id, visit.variables["id"])
+        await _record(visit, session, caller, "key.revoke", key, after=None)
     # In this process at once.
     await shared.snapshots.refresh()
     await visit.answer(_encode({"id": key.id, "object": "api_key.deleted", "deleted": True}))
@@ -135,6 +142,24 @@ async def check(visit: Visit) -> None:
         )
         found.append({"index": n, "live": is_live})
     await visit.answer(_encode({"object": "list", "data": found}))
+
+
+async def _record(
+    visit: Visit, session: AsyncSession, caller: Caller, action: str, key: ApiKey, *, after: Mapping[str, Any] | None
+) -> None:
+    """What a key does to another one goes into the audit trail, under its own name."""
+    came_from = visit.address_of_client()
+    await audit.record(
+        session,
+        Actor("key", f"{caller.team_name}/{caller.key_name}", caller.key_id),
+        action,
+        "key",
+        key.id,
+        f"{caller.team_name}/{key.name}",
+        team_id=caller.team_id,
+        after=after,
+        source=audit.UNKNOWN if came_from is None else str(came_from),
+    )
 
 
 async def _read(visit: Visit, type_: type[_Asked]) -> _Asked:

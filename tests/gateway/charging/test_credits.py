@@ -126,6 +126,18 @@ async def test_an_answer_in_one_piece_is_bounded_to_what_can_be_paid(
         assert (await account(hub)).posted_nano >= 0
 
 
+async def test_a_bound_that_nobody_set_is_not_one_that_a_model_may_refuse(
+    hub_environ: dict[str, str], upstream: Upstream
+) -> None:
+    async with credit_hub(hub_environ, upstream, "20") as hub:
+        # Credits for twenty thousand tokens: more than some models may be told.
+        answer = await hub.chat(messages=LONG)
+
+        assert answer.status_code == 200
+        assert "x-hub-max-output" not in answer.headers
+        assert not {"max_tokens", "max_completion_tokens"} & upstream.last()["body"].keys()
+
+
 async def test_a_model_without_a_price_cannot_be_called_and_only_the_admin_hears_why(
     hub_environ: dict[str, str], upstream: Upstream
 ) -> None:
