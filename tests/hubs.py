@@ -185,7 +185,14 @@ async def running_hub(environ: Mapping[str, str], file: Json) -> AsyncIterator[R
     listening = socket.socket(proto=socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, http="httptools", ws="none", lifespan="on", log_config=None, server_header=False, date_header=False
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
     )
     config.load()
     server = uvicorn.Server(config)

@@ -14,7 +14,7 @@ from app.base.usage import Usage
 from app.domain.billing.budget_rules import BudgetRule
 from app.domain.catalog import cards, policy
 from app.domain.catalog.cards import Card, Facts, Line
-from app.domain.catalog.serving import BUILT_IN, CallableModel
+from app.domain.catalog.serving import BUILT_IN, CallableModel, Route
 from app.domain.identity.callers import Caller
 from app.gateway.formats import FORMATS
 from app.gateway.request import CallRequest
@@ -84,9 +84,7 @@ def open_bill(snapshot: Snapshot, caller: Caller, model: CallableModel, request:
     found: dict[str, Card] = {}
     if snapshot.billing != "off":
         for route in model.routes:
-            card = snapshot.prices.card(route.id, caller.markup_basis_points)
-            if card is None and route.source.id == BUILT_IN:
-                card = free_card(route.id)
+            card = card_for(snapshot, caller, route)
             if card is not None:
                 found[route.id] = card
     return Bill(
@@ -98,6 +96,12 @@ def open_bill(snapshot: Snapshot, caller: Caller, model: CallableModel, request:
         rules=tuple(rules),
         asked_output=asked_output(request),
     )
+
+
+def card_for(snapshot: Snapshot, caller: Caller, route: Route) -> Card | None:
+    """What the deployment is sold at to the caller's team; None where it has no rates."""
+    card = snapshot.prices.card(route.id, caller.markup_basis_points)
+    return free_card(route.id) if card is None and route.source.id == BUILT_IN else card
 
 
 @cache

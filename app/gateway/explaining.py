@@ -12,6 +12,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from app.base import clock
+from app.base.addresses import Address
 from app.base.db import AsyncSession
 from app.base.errors import AppError, Conflict, NotFound
 from app.base.money import show_nano
@@ -43,10 +44,17 @@ class KeyFacts(Struct, frozen=True, kw_only=True):
     prefix: str
     user: str | None
     state: str
-    """`active`, `expired` or `revoked`."""
+    """`active`, `disabled`, `expired` or `revoked`, with what becomes of the keys above it."""
     expires_at: datetime | None
     models: list[str]
+    denied_models: list[str]
+    endpoints: list[str]
+    """Tasks; empty for all."""
+    networks: list[str]
+    """Empty for everywhere."""
     is_strict: bool
+    above: list[str]
+    """The keys that it was made by, the nearest first: what they may not, it may not."""
 
 
 class ModelFacts(Struct, frozen=True, kw_only=True):
@@ -164,18 +172,20 @@ async def explain(
     model_name: str,
     *,
     project: str | None = None,
+    task: str | None = None,
+    address: Address | None = None,
     health: Health | None = None,
 ) -> Explanation:
-    """What a call of that model with this key would meet now. `health` is that of the process that would carry it."""
+    """What a call of that model with this key would meet now. `health` is that of the process that would carry it.
+
+    Without a task (one of `key_rights.TASKS`) or an address the key's rules about them are not put to the test.
+    """
     moment, now_us = clock.now(), clock.now_us()
     caller = await callers.of_key(session, key.id)
     refusals: list[str] = []
-    if key.revoked_at is not None:
-        refusals.append(f"The API key {key.name} was revoked.")
-    try:
-        admission.check_caller(caller, moment)
-    except AppError as refusal:
-        refusals.append(refusal.sentence)
+    revoked = await api_keys.revoked_of(session, [holder.key_id for holder in caller.line()])
+    refusals += [f"The API key {name} was revoked." for name in revoked]
+    refusals += _of_key(caller, moment, task, address)
     model = _model(refusals, snapshot, caller, model_name)
     routes = [] if model is None else await _routes(session, snapshot, caller, model, health)
     budget_facts = [] if model is None else await _budgets(session, snapshot, caller, model, project, now_us)
@@ -203,7 +213,7 @@ async def explain(
     return Explanation(
         refusals=refusals,
         billing=snapshot.billing,
-        key=await _key_facts(session, key, caller, moment),
+        key=await _key_facts(session, key, caller, moment, is_revoked=bool(revoked)),
         model=None if model is None else ModelFacts(name=model.name, type=model.type, aliases=model.aliases),
         routes=routes,
         budgets=budget_facts,
@@ -221,18 +231,50 @@ def _model(refusals: list[str], snapshot: Snapshot, caller: Caller, name: str) -
         return snapshot.models.get(name) or snapshot.models.get(name.removeprefix(admission.HUB_PREFIX))
 
 
-async def _key_facts(session: AsyncSession, key: ApiKey, caller: Caller, moment: datetime) -> KeyFacts:
+def _of_key(caller: Caller, moment: datetime, task: str | None, address: Address | None) -> list[str]:
+    """What the key itself refuses, whatever the model."""
+    found: list[str] = []
+    try:
+        admission.check_caller(caller, moment)
+    except AppError as refusal:
+        found.append(refusal.sentence)
+    try:
+        if task is not None:
+            admission.check_task(caller, task)
+    except AppError as refusal:
+        found.append(refusal.sentence)
+    try:
+        if address is not None:
+            admission.check_address(caller, lambda: address)
+    except AppError as refusal:
+        found.append(refusal.sentence)
+    return found
+
+
+async def _key_facts(
+    session: AsyncSession, key: ApiKey, caller: Caller, moment: datetime, *, is_revoked: bool
+) -> KeyFacts:
     people = await users.addresses(session, () if key.user_id is None else (key.user_id,))
-    is_expired = key.expires_at is not None and key.expires_at <= moment
+    line = list(caller.line())
+    if is_revoked:
+        state = "revoked"
+    elif any(holder.expires_at is not None and holder.expires_at <= moment for holder in line):
+        state = "expired"
+    else:
+        state = "disabled" if any(holder.is_disabled for holder in line) else "active"
     return KeyFacts(
         team=caller.team_name,
         name=key.name,
         prefix=key.prefix,
         user=people.get(key.user_id or ""),
-        state="revoked" if key.revoked_at is not None else "expired" if is_expired else "active",
+        state=state,
         expires_at=key.expires_at,
         models=list(key.models),
-        is_strict=key.is_strict,
+        denied_models=list(key.denied_models),
+        endpoints=list(key.endpoints),
+        networks=list(key.addresses),
+        is_strict=caller.is_strict,
+        above=[holder.key_name for holder in line[1:]],
     )
 
 

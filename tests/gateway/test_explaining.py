@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from app.base import clock
+from app.base import addresses, clock
 from app.base.config import read_settings
 from app.base.errors import Conflict, NotFound
 from app.base.money import NANO
 from app.domain.billing import budgets
 from app.domain.catalog import credentials
-from app.domain.identity import api_keys, teams
+from app.domain.identity import api_keys, child_keys, teams
 from app.gateway import budgeting, explaining
 from app.gateway.explaining import Explanation
 from app.gateway.health import Health
@@ -201,3 +201,26 @@ async def test_the_command_says_it_and_exits_with_one_when_the_call_would_be_ref
     assert as_json["passes"] is False and as_json["budgets"][0]["blocks"] is True
     assert as_json["routes"][0]["price"]["lines"] and as_json["key"]["team"] == "acme"
     assert HUB_KEY not in refused.stdout + str(as_json)
+
+
+async def test_the_rules_of_a_key_and_of_those_above_it_are_told(opened: House):
+    async with opened.db.writing() as session:
+        row = await explaining.find_key(session, "acme/ci")
+        row.endpoints, row.addresses, row.denied_models = ["embedding"], ["192.0.2.0/24"], ["lab/free"]
+        await child_keys.mint(session, opened.pepper, row.id, child_keys.Wish(name="sub"))
+        row.disabled_at = clock.now()
+
+    found = await _explained(
+        opened, key="acme/ci/sub", task="conversation", address=addresses.address("::ffff:198.51.100.1")
+    )
+
+    assert [sentence.partition(" may ")[0] for sentence in found.refusals[:3]] == [
+        "The API key ci is switched off.",
+        "The API key ci is for embedding; it",
+        "The API key ci",
+    ]
+    assert "from 198.51.100.1" in found.refusals[2]
+    assert (found.key.state, found.key.above, found.key.endpoints) == ("disabled", ["ci"], [])
+    allowed = await _explained(opened, key="acme/ci", task="embedding", address=addresses.address("192.0.2.7"))
+    assert allowed.refusals == ["The API key ci is switched off."]
+    assert (allowed.key.denied_models, allowed.key.networks) == (["lab/free"], ["192.0.2.0/24"])

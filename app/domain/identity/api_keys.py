@@ -195,6 +195,12 @@ async def find_by_name(session: AsyncSession, team_id: str, name: str) -> ApiKey
     return await session.scalar(select(ApiKey).where(ApiKey.team_id == team_id, ApiKey.name == name))
 
 
+async def revoked_of(session: AsyncSession, key_ids: Sequence[str]) -> Sequence[str]:
+    """The names of those that were revoked."""
+    query = select(ApiKey.name).where(ApiKey.id.in_(key_ids), ApiKey.revoked_at.is_not(None))
+    return (await session.scalars(query.order_by(ApiKey.created_at, ApiKey.id))).all()
+
+
 async def below(session: AsyncSession, key_id: str) -> Sequence[str]:
     """The ids of the keys that this one made, those that these made, and so on; revoked ones too."""
     return (await session.scalars(_below(key_id))).all()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 from sqlalchemy import Select, func, or_, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.base import clock
@@ -23,7 +24,9 @@ MOST_SEARCHED = 64
 MOST_PER_PAGE = 1_000
 
 _ROWS_PER_QUERY = 500
-_SEARCH_SECONDS = 2
+_SEARCH_MS = 2_000
+_CANCELED = "57014"
+"""What PostgreSQL says of a query that took too long."""
 _SEARCHED = (
     AuditEvent.actor,
     AuditEvent.as_whom,
@@ -85,13 +88,18 @@ async def page(
     """The newest events that fit; those before `before_seq`, where the last page ended.
 
     Raises:
-        BadValue: the text to search for is too long.
+        BadValue: the text to search for is too long, or the search takes too long.
     """
     query = await _query(session, filters)
     if before_seq is not None:
         query = query.where(AuditEvent.seq < before_seq)
     query = query.order_by(AuditEvent.seq.desc()).limit(min(limit, MOST_PER_PAGE))
-    return (await session.scalars(query)).all()
+    try:
+        return (await session.scalars(query)).all()
+    except DBAPIError as failure:
+        if getattr(failure.orig, "sqlstate", None) != _CANCELED:
+            raise
+        raise BadValue("This search takes too long. Narrow it by time, person or action.", param="text") from None
 
 
 async def get(session: AsyncSession, seq: int, *, team_id: str | None = None) -> AuditEvent:
@@ -173,7 +181,7 @@ async def _query(session: AsyncSession, filters: Filters) -> Select[AuditEvent]:
         query = query.where(or_(*(func.lower(column).contains(wanted, autoescape=True) for column in _SEARCHED)))
         if session.get_bind().dialect.name == "postgresql":
             # It has to read every event: nobody may keep the database busy with that.
-            await session.execute(text(f"SET LOCAL statement_timeout = '{_SEARCH_SECONDS}s'"))
+            await session.execute(text(f"SET LOCAL statement_timeout = {_SEARCH_MS}"))
     return query
 
 

@@ -11,28 +11,48 @@ from app.ops import console
 if TYPE_CHECKING:
     from app.gateway.explaining import Explanation, LineFacts, RouteFacts
 
+_TASKS = ("conversation", "embedding", "image", "video", "speech", "transcription", "moderation")
+
 
 @click.command()
 @console.argument("key")
 @console.argument("model")
 @console.option("--project", help="As of a call that names this project.")
+@console.option("--endpoint", type=click.Choice(_TASKS), help="As of a call for this.")
+@console.option("--from", "address", help="As of a call from this address.")
 @console.json_option
 @click.pass_context
-def explain(ctx: click.Context, key: str, model: str, project: str | None, as_json: bool) -> None:
+def explain(
+    ctx: click.Context,
+    key: str,
+    model: str,
+    project: str | None,
+    endpoint: str | None,
+    address: str | None,
+    as_json: bool,
+) -> None:
     """Say every limit, budget and price that a call of MODEL with KEY would meet, and whether it would pass.
 
     KEY is TEAM/NAME, or the first characters that `hub key list` shows. Exit code 1 when the call would be refused.
     """
+    from app.base import addresses
+    from app.base.errors import BadValue
     from app.gateway import explaining
     from app.gateway.snapshot import SnapshotKeeper
     from app.ops import house
+
+    source = None if address is None else addresses.address(address)
+    if address is not None and source is None:
+        raise BadValue(f'"{address[:80]}" is no address. Write one such as 192.0.2.7.', param="from")
 
     async def work() -> Explanation:
         async with house.opened(console.settings()) as hub:
             snapshot = await SnapshotKeeper(hub.db, hub.vault, lambda: None).load()
             async with hub.db.reading() as session:
                 row = await explaining.find_key(session, key)
-                return await explaining.explain(session, snapshot, row, model, project=project)
+                return await explaining.explain(
+                    session, snapshot, row, model, project=project, task=endpoint, address=source
+                )
 
     found = console.run(work())
     if as_json:
@@ -59,6 +79,10 @@ def _print(found: Explanation) -> None:
             ("key", f"{key.team}/{key.name} ({key.prefix}…), {key.state}"),
             ("expires", key.expires_at),
             ("may call", " ".join(key.models)),
+            ("may not call", " ".join(key.denied_models) or None),
+            ("endpoints", " ".join(key.endpoints) or None),
+            ("networks", " ".join(key.networks) or None),
+            ("made by key", ", by ".join(key.above) or None),
             ("user", key.user),
             ("strict", True if key.is_strict else None),
             ("model", None if found.model is None else f"{found.model.name} ({found.model.type})"),

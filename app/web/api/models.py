@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from app.domain.catalog.serving import CallableModel
 from app.gateway.admission import find_model
+from app.gateway.availability import callable_models
 from app.web.api.visit import Visit
 from app.wire.anthropic import client as anthropic
 from app.wire.gemini import client as gemini
@@ -31,7 +32,7 @@ async def answer(visit: Visit) -> None:
     name = visit.variables.get("name")
     if name is None:
         # By name, without aliases: each model once.
-        models = [model for model in snapshot.catalogue() if caller.may_call(model.name)]
+        models = callable_models(snapshot, caller)
         await visit.answer(client.model_list(_entry(model) for model in models))
     else:
         await visit.answer(client.model_object(_entry(find_model(snapshot, caller, name))))
@@ -50,7 +51,7 @@ async def answer_anthropic(visit: Visit) -> None:
     snapshot = visit.gateway.snapshots.current
     name = visit.variables.get("name")
     if name is None:
-        models = [model for model in snapshot.catalogue() if caller.may_call(model.name)]
+        models = callable_models(snapshot, caller)
         entries = [anthropic.model_entry(model.name, created=model.created_at) for model in models]
         await visit.answer(anthropic.model_page(entries, dict(parse_qsl(visit.query))))
     else:
@@ -71,7 +72,7 @@ async def answer_gemini(visit: Visit) -> None:
     snapshot = visit.gateway.snapshots.current
     name = visit.variables.get("name")
     if name is None:
-        models = [model for model in snapshot.catalogue() if caller.may_call(model.name)]
+        models = callable_models(snapshot, caller)
         await visit.answer(gemini.model_list(_gemini_entry(model) for model in models))
     else:
         await visit.answer(gemini.model_object(_gemini_entry(find_model(snapshot, caller, name))))

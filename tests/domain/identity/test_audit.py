@@ -108,6 +108,24 @@ async def test_events_of_32_writers_at_once_make_one_chain(db: Database) -> None
     assert await _verified(db) == []
 
 
+async def test_changes_of_the_same_row_at_once_do_not_wait_for_each_other_in_a_circle(db: Database) -> None:
+    async with db.writing() as session:
+        session.add(HubSetting(key="contested", value="0"))
+
+    async def change(n: int) -> None:
+        async with db.writing() as session:
+            row = await session.get(HubSetting, "contested")
+            assert row is not None
+            # Not sent yet: recording sends it before it waits for its turn.
+            row.value = str(n)
+            await audit.record(session, ADA, "settings.set", "setting", "contested", "contested", source="192.0.2.1")
+
+    await asyncio.gather(*(change(n) for n in range(1, 25)))
+
+    assert len(await _events(db)) == 24
+    assert await _verified(db) == []
+
+
 async def test_no_event_can_be_changed(db: Database) -> None:
     await _record(db)
 
@@ -262,6 +280,18 @@ async def test_events_are_found_by_what_they_say(db: Database) -> None:
     assert await found(until_us=later) == [4, 3, 2, 1] and await found(from_us=later) == []
     with pytest.raises(BadValue):
         await found(text="x" * 65)
+
+
+@pytest.mark.databases("postgresql")
+async def test_a_search_that_takes_too_long_is_given_up_with_a_sentence(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_reading, "_SEARCH_MS", 100)
+    async with db.writing() as other:
+        await other.execute(text("LOCK TABLE audit_event"))
+        async with db.reading() as session:
+            with pytest.raises(BadValue, match="takes too long"):
+                await audit_reading.page(session, Filters(text="x"))
 
 
 async def test_pages_follow_each_other_while_events_come(db: Database) -> None:

@@ -149,6 +149,7 @@ async def test_a_model_without_a_price_cannot_be_called_and_only_the_admin_hears
         assert answer.status_code == 503
         assert "price" not in answer.text
         assert upstream.calls() == []
+        assert (await hub.http.get("/v1/models")).json()["data"] == []
 
 
 async def test_an_explicit_zero_is_free_and_needs_no_credits(hub_environ: dict[str, str], upstream: Upstream) -> None:
