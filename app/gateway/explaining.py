@@ -200,11 +200,9 @@ async def explain(
     ]
     refusals += [
         limit_words.reached(
-            one.used.bound.rule,
+            one.used.bound,
             now_us,
-            team_name=caller.team_name,
-            key_name=caller.key_name,
-            model="" if model is None else model.name,
+            limit_words.Names(caller.team_name, caller.key_id, caller.key_name, "" if model is None else model.name),
         ).sentence
         for one in limit_facts
         if one.used.left == 0 and one.used.bound.rule.scope != "credential"

@@ -11,7 +11,7 @@ from app.base.errors import BadValue, NotFound
 from app.domain.calls import reports
 from app.domain.calls.limit_rules import EACH, SCOPES, Bound, LimitRuleFacts, Terms, window
 from app.domain.catalog import credentials, deployments, providers
-from app.domain.identity import api_keys, teams, users
+from app.domain.identity import api_keys, callers, teams, users
 
 
 class Used(Struct, frozen=True):
@@ -28,11 +28,28 @@ class Used(Struct, frozen=True):
 async def used(session: AsyncSession, bounds: Sequence[Bound], now_us: int) -> list[Used]:
     """By the calls of all processes that began in the present window, and those that are under way."""
     found: list[Used] = []
+    parents = await callers.parents(session)
     for bound in bounds:
         rule = bound.rule
         begins_us, _ = window(rule.per, now_us)
-        found.append(Used(bound, await reports.asked_since(session, rule.scope, bound.subject, rule.unit, begins_us)))
+        subjects = [bound.subject]
+        if rule.scope == "key":
+            subjects += _below(bound.subject, parents)
+        counted = [
+            await reports.asked_since(session, rule.scope, subject, rule.unit, begins_us) for subject in subjects
+        ]
+        found.append(Used(bound, sum(counted)))
     return found
+
+
+def _below(key_id: str, parents: Mapping[str, str]) -> list[str]:
+    """The keys that it has made, and those that they have made."""
+    below: list[str] = []
+    above = {key_id}
+    while above:
+        above = {child for child, parent in parents.items() if parent in above} - {key_id, *below}
+        below += above
+    return below
 
 
 async def scope_id(session: AsyncSession, scope: str, of: str) -> str:

@@ -32,18 +32,16 @@ async def admit(course: Course) -> None:
     if not bounds:
         return
     needs, moment_us = _needs(course, bounds), now_us()
-    names = {"team_name": caller.team_name, "key_name": caller.key_name, "model": course.model.name}
+    names = limit_words.Names(caller.team_name, caller.key_id, caller.key_name, course.model.name)
     for bound in bounds:
         if bound.rule.unit == "tokens" and needs.sent_tokens > bound.rule.amount:
-            raise limit_words.too_large(bound.rule, needs.sent_tokens, **names)
+            raise limit_words.too_large(bound, needs.sent_tokens, names)
     course.places = await course.shared.limiter.take(bounds, needs, moment_us)
     over = course.places.over
     if over:
         # The one that is full for longest: after it there is room under all of them.
-        rule = max(
-            (place.bound.rule for place in over), key=lambda one: limit_words.retry_after_seconds(one, moment_us)
-        )
-        raise limit_words.reached(rule, moment_us, **names)
+        full = max(over, key=lambda place: limit_words.retry_after_seconds(place.bound.rule, moment_us))
+        raise limit_words.reached(full.bound, moment_us, names)
 
 
 async def may_ask(course: Course, candidate: Candidate) -> bool:

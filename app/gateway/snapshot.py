@@ -85,6 +85,7 @@ class SnapshotKeeper:
         async with self._db.reading() as session:
             # The revision first: a change while the rest is read makes the next round load again.
             revision = await serving.current_revision(session)
+            parents = await callers.parents(session)
             models, unusable = await serving.all_models(session, self._opener)
             self._current = Snapshot(
                 revision=revision,
@@ -92,8 +93,8 @@ class SnapshotKeeper:
                 models=models,
                 billing=await settings.billing_mode(session),
                 prices=await pricing.load(session, None if self._current is None else self._current.prices),
-                budgets=Budgets(await budgets.in_force(session), await callers.parents(session)),
-                limits=Limits(await limits.in_force(session)),
+                budgets=Budgets(await budgets.in_force(session), parents),
+                limits=Limits(await limits.in_force(session), parents),
                 policy=policy.read(await settings.get(session, "charging_policy")),
                 purchase_link=await settings.get(session, "purchase_link") or None,
                 unusable_credentials=unusable,

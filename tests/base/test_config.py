@@ -91,3 +91,20 @@ def test_private_addresses_are_fetched_only_where_the_operator_says_so_plainly()
     assert read_settings({"HUB_FETCH_PRIVATE_ADDRESSES": "1"}).fetch_private_addresses is True
     with pytest.raises(BadValue, match="HUB_FETCH_PRIVATE_ADDRESSES"):
         read_settings({"HUB_FETCH_PRIVATE_ADDRESSES": "yes"})
+
+
+def test_a_mail_server_needs_a_sender_and_an_address_for_links_and_its_password_is_told_nobody() -> None:
+    mail = {"HUB_SMTP_URL": "smtps://hub:opensesame@mail.example.com"}
+    sender, address = {"HUB_MAIL_FROM": "Hub <hub@example.com>"}, {"HUB_PUBLIC_URL": "https://hub.example.com"}
+
+    for given, missing in (({}, "HUB_MAIL_FROM"), (sender, "HUB_PUBLIC_URL")):
+        with pytest.raises(BadValue, match=missing):
+            read_settings({**mail, **given})
+    settings = read_settings({**mail, **sender, **address})
+    assert settings.mail_from == "Hub <hub@example.com>" and "opensesame" not in repr(settings)
+    for wrong in ("mail.example.com", "http://u:opensesame@h", "smtp://u:opensesame@a@b"):
+        with pytest.raises(BadValue, match="HUB_SMTP_URL") as refusal:
+            read_settings({**sender, **address, "HUB_SMTP_URL": wrong})
+        assert "opensesame" not in refusal.value.sentence
+    with pytest.raises(BadValue, match="HUB_MAIL_FROM"):
+        read_settings({**mail, **address, "HUB_MAIL_FROM": "a@b.example\r\nBcc: c@d.example"})

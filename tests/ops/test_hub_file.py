@@ -106,7 +106,7 @@ PROVIDER = "providers:\n  - {name: openai, kind: openai}\n"
         ("# nothing\n", ":1: the file is empty."),
         (
             "- a\n",
-            ":1: this must be a mapping with the keys billing, settings, providers, models, teams, budgets, limits, not",
+            ":1: this must be a mapping with the keys billing, settings, providers, models, teams, budgets, limits, ",
         ),
         ("billing: cost\nbilling: off\n", ":2: billing: this key is here twice; the first is in line 1."),
         ("billing: cost\nproviders: {\n", ":3: this is not YAML: "),

@@ -138,16 +138,11 @@ async def test_the_answer_does_not_tell_who_has_an_account(hub_environ: dict[str
         emails = (EMAIL, "nopass@example.com", "nobody@example.com")
 
         for path, fields in (("/sign-in", {"password": "x"}), ("/forgot-password", {})):
-            answers = [await hub.browser().post(path, data={"email": email, **fields}) for email in emails]
-            assert (
-                len(
-                    {
-                        (answer.status_code, answer.text.replace(email, ""))
-                        for answer, email in zip(answers, emails, strict=True)
-                    }
-                )
-                == 1
-            )
+            told: set[tuple[int, str]] = set()
+            for email in emails:
+                answer = await hub.browser().post(path, data={"email": email, **fields})
+                told.add((answer.status_code, answer.text.replace(email, "")))
+            assert len(told) == 1
 
 
 @pytest.mark.databases("sqlite")
@@ -159,9 +154,11 @@ async def test_the_time_does_not_tell_who_has_an_account(
     async with opened(hub_environ) as hub:
         await with_password(hub)
         browser = hub.browser()
-        # What others do on this machine meets both alike, because they take turns; two of three rounds decide.
-        differences = sorted([await _difference(browser) for _ in range(3)])
-    assert differences[1] < 0.05, differences
+        # What others do on this machine meets both alike, because they take turns; if not, two of three rounds decide.
+        differences = [await _difference(browser)]
+        if differences[0] >= 0.05:
+            differences += [await _difference(browser) for _ in range(2)]
+    assert statistics.median(differences) < 0.05, differences
 
 
 async def _difference(browser: object) -> float:
@@ -182,9 +179,7 @@ async def test_a_very_long_password_costs_no_more(hub_environ: dict[str, str]) -
     async with opened(hub_environ) as hub:
         await with_password(hub)
         assert (await sign_in(hub.browser(), EMAIL, PASSWORD + "x" * 3_000_000)).status_code == 401
-        assert (
-            await sign_in(hub.browser(), "a\0b@example.com", "x\0\ud800y".encode("utf-8", "replace").decode())
-        ).status_code == 401
+        assert (await sign_in(hub.browser(), "a\0b@example.com", "x\0y")).status_code == 401
 
 
 @pytest.mark.databases("sqlite")

@@ -7,7 +7,9 @@ import asyncio
 import httpx
 import pytest
 from litestar.routes import HTTPRoute
+from sqlalchemy import select
 
+from app.domain.identity.models import SecondFactor
 from app.web import return_path
 from tests.web.hub_of_pages import Hub, csrf_token, opened
 from tests.web.signing_in import (
@@ -71,9 +73,9 @@ def test_a_page_of_ours_is_gone_back_to(path: str) -> None:
 
 @pytest.mark.databases("sqlite")
 async def test_who_asked_for_a_page_comes_back_to_it_below_the_mount_prefix(hub_environ: dict[str, str]) -> None:
+    async with opened(hub_environ) as hub:
+        await with_factor(await with_password(hub))
     async with opened(hub_environ, HUB_MOUNT_PREFIX="/ai") as hub:
-        await with_password(hub)
-        await with_factor(await hub.signed_in())
         browser = hub.browser()
 
         page = await browser.get("/ai/calls/abc?x=1")
@@ -178,7 +180,7 @@ async def test_a_recovery_code_works_once_and_new_ones_end_the_old(
 
 
 @pytest.mark.databases("sqlite")
-async def test_without_the_second_factor_removed_a_link_is_the_way_in_for_who_lost_it(
+async def test_a_link_of_the_command_is_the_way_in_for_who_lost_the_second_factor(
     hub_environ: dict[str, str],
 ) -> None:
     async with opened(hub_environ) as hub:
@@ -233,8 +235,6 @@ async def test_a_session_that_only_waits_for_its_second_factor_needs_its_token_t
 async def test_the_secret_of_the_app_is_shown_only_until_it_is_confirmed_and_is_sealed(
     hub_environ: dict[str, str],
 ) -> None:
-    from app.domain.identity.models import SecondFactor
-
     async with opened(hub_environ) as hub:
         browser = await with_password(hub)
         secret, codes = await with_factor(browser)
@@ -242,8 +242,6 @@ async def test_the_secret_of_the_app_is_shown_only_until_it_is_confirmed_and_is_
         page = (await browser.get("/account/second-factor")).text
         assert secret[:4] not in page and '<svg class="qr"' not in page and codes[0] not in page
         async with hub.db.reading() as session:
-            from sqlalchemy import select
-
             row = (await session.scalars(select(SecondFactor))).one()
         assert row.sealed.startswith("v1.") and secret not in row.sealed
 

@@ -42,7 +42,7 @@ async def with_password(
     hub: Hub, email: str = EMAIL, password: str = PASSWORD, role: str = "owner"
 ) -> httpx.AsyncClient:
     """A browser that signed in by a link and set a password."""
-    browser = await hub.signed_in(email, role)  # type: ignore[arg-type]
+    browser = await hub.signed_in(email, role)
     answer = await post(browser, "/account/password", "/account/password", password=password, again=password)
     assert answer.status_code == 303, answer.text
     return browser

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
+from app.domain.identity.models import AuditEvent
 from tests.web.hub_of_pages import csrf_token, opened
 from tests.web.signing_in import EMAIL, PASSWORD, Watch, code_of, is_in, post, sign_in, with_factor, with_password
 
@@ -129,10 +131,6 @@ async def test_a_page_that_refreshes_by_itself_keeps_nobody_signed_in(
 
 
 async def test_the_trail_tells_of_sign_in_password_and_second_factor(hub_environ: dict[str, str]) -> None:
-    from sqlalchemy import select
-
-    from app.domain.identity.models import AuditEvent
-
     async with opened(hub_environ) as hub:
         browser = await with_password(hub)
         secret, codes = await with_factor(browser)

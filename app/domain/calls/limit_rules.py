@@ -28,6 +28,8 @@ EACH = "*"
 MAX_AMOUNT = 10**15
 
 _MAX_SCOPE_ID = 200
+_MAX_ABOVE = 32
+"""More keys than can stand above one: a circle in the rows must not hold up a call."""
 _LENGTHS_US: Mapping[Per, int] = {"minute": 60 * MICROSECONDS, "day": 86_400 * MICROSECONDS}
 
 _ByWhat = Mapping[str, tuple["LimitRuleFacts", ...]]
@@ -72,9 +74,14 @@ class Bound(Struct, frozen=True):
 
 
 class Limits:
-    """The limits in force, found by what a call belongs to. One for each snapshot."""
+    """The limits in force, found by what a call belongs to. One for each snapshot.
 
-    def __init__(self, rules: Iterable[LimitRuleFacts]) -> None:
+    `parents` has the id of the key that made it for each key that was made by another one: what it asks for counts in
+    the limits of all keys above it as well, so that nobody gets more by making keys.
+    """
+
+    def __init__(self, rules: Iterable[LimitRuleFacts], parents: Mapping[str, str] | None = None) -> None:
+        self._parents = parents or {}
         self.rules: tuple[LimitRuleFacts, ...] = tuple(rules)
         found: dict[Scope, dict[str, tuple[LimitRuleFacts, ...]]] = {scope: {} for scope in SCOPES}
         for rule in self.rules:
@@ -89,6 +96,13 @@ class Limits:
         if self._is_empty:
             return ()
         bound = [*self._hub, *_own(self._teams, team_id), *_own(self._keys, key_id), *_own(self._models, model)]
+        if self._parents and self._keys:
+            above = self._parents.get(key_id)
+            for _ in range(_MAX_ABOVE):
+                if above is None:
+                    break
+                bound += _own(self._keys, above)
+                above = self._parents.get(above)
         if user_id is not None:
             bound += _own(self._users, user_id)
         return bound

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from app.base.clock import MICROSECONDS
 from app.base.errors import LimitReached
-from app.domain.calls.limit_rules import LimitRuleFacts, Terms, window
+from app.domain.calls.limit_rules import Bound, Terms, window
 
 _TIMES = {"minute": "a minute", "day": "a day", "once": "at once"}
 _FREE_SECONDS = 1
@@ -17,20 +19,29 @@ def amount(terms: Terms) -> str:
     return f"{terms.amount} {what.removesuffix('s') if terms.amount == 1 else what} {_TIMES[terms.per]}"
 
 
-def reached(rule: LimitRuleFacts, now_us: int, *, team_name: str, key_name: str, model: str) -> LimitReached:
-    """Why the call of that team's key is refused, and when to try again. The names are the caller's own."""
-    wait = retry_after_seconds(rule, now_us)
+class Names(Struct, frozen=True):
+    """Of what is the caller's own, for what is said to them."""
+
+    team: str
+    key_id: str
+    key: str
+    model: str
+
+
+def reached(bound: Bound, now_us: int, names: Names) -> LimitReached:
+    """Why a call is refused, and when to try again."""
+    wait = retry_after_seconds(bound.rule, now_us)
     return LimitReached(
-        f"The limit of {_whose(rule, team_name, key_name, model)}, {amount(rule)}, is reached. Try again in {wait} s.",
+        f"The limit of {_whose(bound, names)}, {amount(bound.rule)}, is reached. Try again in {wait} s.",
         retry_after_seconds=wait,
     )
 
 
-def too_large(rule: LimitRuleFacts, tokens: int, *, team_name: str, key_name: str, model: str) -> LimitReached:
+def too_large(bound: Bound, tokens: int, names: Names) -> LimitReached:
     """Why a call is refused that no waiting helps: what it sends alone is more than the limit."""
     return LimitReached(
-        f"This call sends about {tokens} tokens. The limit of {_whose(rule, team_name, key_name, model)} is "
-        f"{amount(rule)}, so it can never pass. Send less at a time.",
+        f"This call sends about {tokens} tokens. The limit of {_whose(bound, names)} is "
+        f"{amount(bound.rule)}, so it can never pass. Send less at a time.",
         code="request_over_limit",
     )
 
@@ -41,17 +52,17 @@ def retry_after_seconds(rule: Terms, now_us: int) -> int:
     return _FREE_SECONDS if ends_us is None else max(1, -(-(ends_us - now_us) // MICROSECONDS))
 
 
-def _whose(rule: Terms, team_name: str, key_name: str, model: str) -> str:
-    match rule.scope:
+def _whose(bound: Bound, names: Names) -> str:
+    match bound.rule.scope:
         case "hub":
             return "this hub"
         case "team":
-            return f"team {team_name}"
+            return f"team {names.team}"
         case "key":
-            return f"the API key {key_name}"
+            return f"the API key {names.key}" if bound.subject == names.key_id else f"an API key above {names.key}"
         case "user":
             return "the person whose API key this is"
         case "model":
-            return model
+            return names.model
         case "credential":
             return "what serves it"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -147,3 +149,9 @@ async def test_an_address_that_nobody_listens_at_is_a_failure_like_any_other() -
 async def test_valkeys_scheme_is_understood(redis: ThrowawayRedis) -> None:
     async with _shared(redis.url.replace("redis", "valkey")) as counts:
         assert await counts.add([_in_minute(1, counter="of valkey")]) == [1]
+
+
+def test_a_hub_without_redis_does_not_load_its_client() -> None:
+    code = "import sys, app.asgi; print([name for name in ('redis', 'limits') if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.strip() == "[]"

@@ -10,7 +10,7 @@ import pytest
 from app.base.clock import MICROSECONDS
 from app.base.errors import BadValue
 from app.domain.calls import limit_rules, limit_words
-from app.domain.calls.limit_rules import EACH, LimitRuleFacts, Limits
+from app.domain.calls.limit_rules import EACH, Bound, LimitRuleFacts, Limits
 
 NOON_US = 1_795_176_000 * MICROSECONDS
 
@@ -103,9 +103,21 @@ def test_retry_after_leads_exactly_into_the_next_window(per: str, moment_us: int
 def test_a_refusal_names_nobody_else() -> None:
     for scope in limit_rules.SCOPES:
         rule = _rule(scope, "" if scope == "hub" else "secret-id")
-        told = limit_words.reached(rule, NOON_US, team_name="acme", key_name="ci", model="chat")
+        told = limit_words.reached(Bound(rule, "secret-id"), NOON_US, limit_words.Names("acme", "own-id", "ci", "chat"))
         assert "secret-id" not in told.sentence
         assert told.sentence.endswith("5 requests a minute, is reached. Try again in 60 s.")
+
+
+def test_what_a_key_has_made_counts_in_the_limits_of_the_keys_above_it() -> None:
+    limits = Limits([_rule("key", EACH), _rule("key", "top", amount=2)], {"child": "middle", "middle": "top"})
+
+    assert sorted((one.subject, one.rule.amount) for one in limits.of("t", "child", None, "m")) == [
+        ("child", 5),
+        ("middle", 5),
+        ("top", 2),
+    ]
+    in_a_circle = Limits([_rule("key", EACH)], {"a": "b", "b": "a"})
+    assert {one.subject for one in in_a_circle.of("t", "a", None, "m")} == {"a", "b"}
 
 
 def test_looking_for_limits_costs_a_call_next_to_nothing() -> None:
