@@ -161,7 +161,11 @@ async def keys(hub: Hub) -> Sequence[Finding]:
     now = clock.now()
     async with hub.db.reading() as session:
         rows = await api_keys.listed(session)
-    active = [row for row in rows if row.revoked_at is None and (row.expires_at is None or row.expires_at > now)]
+    active = [
+        row
+        for row in rows
+        if row.revoked_at is None and row.disabled_at is None and (row.expires_at is None or row.expires_at > now)
+    ]
     if not active:
         return [warning("No API key works, so nobody can call.", "Run: hub key create --team TEAM --name NAME")]
     return [ok(f"{len(active)} work.")]

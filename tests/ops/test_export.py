@@ -9,10 +9,13 @@ import pytest
 import yaml
 
 from app.base.config import read_settings
+from app.domain.billing import budget_rules
 from app.domain.catalog import deployments, rates
-from app.domain.identity import api_keys, teams
+from app.domain.identity import api_keys, child_keys, teams
+from app.gateway import budgeting
 from app.ops import export, house
 from app.ops.house import House
+from app.ops.marked_yaml import FileRefused
 from tests.ops.conftest import HubCommand
 from tests.ops.hub_files import AWS_SECRET, ENVIRON, FULL, KEY_SECRET, OPENAI_SECRET, applied, everything
 
@@ -123,6 +126,66 @@ async def test_what_a_file_cannot_say_stays_as_it_is(opened: House):
     environ = PLACEHOLDERS | {"HUB_KEY_ACME_UNTIL_NOON": secret.reveal()}
     assert await applied(opened, exported, prune=True, environ=environ) == []
     assert await everything(opened) == before
+
+
+async def test_what_keys_may_do_goes_there_and_back_without_the_keys_that_keys_have_made(opened: House):
+    file = """
+    teams:
+      - name: acme
+        keys:
+          - name: ci
+            secret: env:ACME_KEY
+            models: ["openai/*"]
+            denied_models: ["openai/o1-*"]
+            endpoints: [embedding, conversation]
+            networks: ["::ffff:10.0.0.0/104", 192.0.2.7, "2001:DB8::/32"]
+            enabled: false
+    """
+    assert await applied(opened, file) and await applied(opened, file, prune=True) == []
+    async with opened.db.writing() as session:
+        acme = await teams.get_by_name(session, "acme")
+        key = await api_keys.find_by_name(session, acme.id, "ci")
+        assert key is not None
+        await api_keys.set_enabled(session, acme.id, key.id, is_enabled=True)
+        child, _ = await child_keys.mint(session, opened.pepper, key.id, child_keys.Wish(name="agent"))
+        terms = budget_rules.terms(
+            scope="key", scope_id=child.id, unit="calls", amount=5, window="day", timezone="UTC",
+            warn_percents=(80,), action="block",
+        )  # fmt: skip
+        await budgeting.open_budget(session, terms, 1)
+        await api_keys.set_enabled(session, acme.id, key.id, is_enabled=False)
+    before = await everything(opened)
+
+    exported = await export.document(opened)
+
+    (written,) = exported["teams"][0]["keys"]
+    assert (written["endpoints"], written["enabled"]) == (["conversation", "embedding"], False)
+    assert written["networks"] == ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]
+    assert exported["budgets"] == [] and "agent" not in export.text(exported)
+    environ = {"HUB_KEY_ACME_CI": KEY_SECRET}
+    assert await applied(opened, export.text(exported), prune=True, environ=environ) == []
+    assert await everything(opened) == before
+    assert await applied(opened, file.replace("enabled: false", "enabled: true"), prune=True) == [
+        "~ key acme/ci: enabled no → yes"
+    ]
+    assert await applied(opened, "teams: [{name: acme, keys: []}]", prune=True) == [
+        "- key acme/ci",
+    ]
+    assert (await everything(opened))["api_key"] == []
+
+
+async def test_a_file_does_not_bring_back_the_secret_that_a_key_had_before_it_was_rolled(opened: House):
+    file = "teams: [{name: acme, keys: [{name: ci, secret: env:ACME_KEY}]}]"
+    await applied(opened, file)
+    async with opened.db.writing() as session:
+        acme = await teams.get_by_name(session, "acme")
+        key = await api_keys.find_by_name(session, acme.id, "ci")
+        assert key is not None
+        fresh = await api_keys.roll(session, opened.pepper, acme.id, key.id, overlap_hours=0)
+
+    with pytest.raises(FileRefused, match="had before it was rolled"):
+        await applied(opened, file)
+    assert await applied(opened, file, environ={"ACME_KEY": fresh.reveal()}) == []
 
 
 async def test_two_names_that_look_alike_get_variables_of_their_own(opened: House):

@@ -49,7 +49,7 @@ def test_the_file_of_the_documentation_is_read():
     assert acme.members == {"a@example.com": "admin", "b@example.com": "member"}
     assert acme.credits_nano == 100 * NANO
     assert acme.keys is not None and acme.keys[0].secret.reveal() == KEY_SECRET
-    assert acme.keys[0].expires_at == datetime(2099, 2, 1, tzinfo=UTC)
+    assert acme.keys[0].terms.expires_at == datetime(2099, 2, 1, tzinfo=UTC)
     assert research.members is None and research.keys is None
 
 

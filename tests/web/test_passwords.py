@@ -184,6 +184,24 @@ async def test_a_mailed_link_works_for_a_quarter_of_an_hour(
 
 
 @pytest.mark.databases("sqlite")
+async def test_a_new_password_ends_the_links_that_were_mailed(
+    hub_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(hub_environ, **_MAIL) as hub:
+        mails = _mails(monkeypatch)
+        browser = await with_password(hub)
+        for _ in range(2):
+            await hub.browser().post("/forgot-password", data={"email": EMAIL})
+        await hub.litestar.state.resets.finish()
+        links = [re.findall(r"(/reset-password/\S+)", text)[0] for _, text in mails]
+        assert [(await hub.browser().get(link)).status_code for link in links] == [200, 200]
+
+        await post(browser, "/account/password", "/account/password", password=PASSWORD + "!", again=PASSWORD + "!")
+
+        assert [(await hub.browser().get(link)).status_code for link in links] == [401, 401]
+
+
+@pytest.mark.databases("sqlite")
 async def test_without_a_mail_server_the_page_names_the_command(hub_environ: dict[str, str]) -> None:
     async with opened(hub_environ) as hub:
         page = await hub.browser().get("/forgot-password")

@@ -270,6 +270,8 @@ async def roll(session: AsyncSession, pepper: bytes, team_id: str, key_id: str, 
 
 async def of_secret(session: AsyncSession, pepper: bytes, text: str) -> ApiKey | None:
     """The key that this secret opens, or opened before it was revoked or rolled; None where it never did."""
+    if not text.isascii():
+        return None
     fresh = digest(pepper, text)
     return await session.scalar(
         select(ApiKey).where(or_(ApiKey.digest == fresh, ApiKey.previous_digest == fresh)).limit(1)

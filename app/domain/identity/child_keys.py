@@ -90,8 +90,8 @@ async def listed(session: AsyncSession, parent_id: str) -> Sequence[ApiKey]:
     return (await session.scalars(query.order_by(ApiKey.created_at, ApiKey.id))).all()
 
 
-async def revoke(session: AsyncSession, parent_id: str, key_id: str) -> ApiKey:
-    """End a key that this one has made, and all below it.
+async def revoke(session: AsyncSession, parent_id: str, key_id: str) -> tuple[ApiKey, bool]:
+    """End a key that this one has made, and all below it; the key, and whether it had not been revoked before.
 
     Raises:
         NotFound: this key has made no such key.
@@ -99,8 +99,7 @@ async def revoke(session: AsyncSession, parent_id: str, key_id: str) -> ApiKey:
     key = await session.scalar(select(ApiKey).where(ApiKey.id == key_id, ApiKey.parent_id == parent_id))
     if key is None:
         raise NotFound("This key has made no such key.")
-    await api_keys.revoke(session, key.team_id, key_id)
-    return key
+    return key, await api_keys.revoke(session, key.team_id, key_id)
 
 
 async def _locked_line(session: AsyncSession, key_id: str) -> list[ApiKey]:

@@ -83,12 +83,17 @@ async def use_to_reset(session: AsyncSession, token: str) -> User:
         LinkRefused: as `use`.
     """
     user = await _use(session, token, "reset")
+    await end_resets(session, user.id)
+    return user
+
+
+async def end_resets(session: AsyncSession, user_id: str) -> None:
+    """Whoever has a new password needs no link for one: those that were mailed work no more."""
     await session.execute(
         update(OneTimeLink)
-        .where(OneTimeLink.user_id == user.id, OneTimeLink.purpose == "reset", OneTimeLink.used_at.is_(None))
+        .where(OneTimeLink.user_id == user_id, OneTimeLink.purpose == "reset", OneTimeLink.used_at.is_(None))
         .values(used_at=clock.now())
     )
-    return user
 
 
 async def _use(session: AsyncSession, token: str, purpose: Purpose) -> User:

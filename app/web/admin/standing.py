@@ -226,6 +226,8 @@ def _searched(model: CallableModel) -> str:
 def _key_badge(key: ApiKey, now: datetime) -> Badge:
     if key.revoked_at is not None:
         return Badge("off", "Revoked")
+    if key.disabled_at is not None:
+        return Badge("off", "Switched off")
     return Badge("ok", "Active") if is_valid(key.expires_at, now) else Badge("warn", "Expired")
 
 

@@ -112,8 +112,9 @@ async def revoke(visit: Visit) -> None:
     caller = visit.caller()
     shared = visit.gateway.shared
     async with shared.db.writing() as session:
-        key = await child_keys.revoke(session, caller.key_id, visit.variables["id"])
-        await _record(visit, session, caller, "key.revoke", key, after=None)
+        key, was_live = await child_keys.revoke(session, caller.key_id, visit.variables["id"])
+        if was_live:
+            await _record(visit, session, caller, "key.revoke", key, after=None)
     # In this process at once.
     await shared.snapshots.refresh()
     await visit.answer(_encode({"id": key.id, "object": "api_key.deleted", "deleted": True}))
@@ -136,7 +137,7 @@ async def check(visit: Visit) -> None:
     moment = clock.now()
     found: list[dict[str, Any]] = []
     for n, text in enumerate(asked.keys):
-        owner = visit.authentication.find(text)
+        owner = visit.authentication.find(text) if text.isascii() else None
         is_live = owner is not None and all(
             ends is None or ends > moment for one in owner.line() for ends in (one.expires_at, one.secret_until)
         )

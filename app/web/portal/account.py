@@ -9,7 +9,7 @@ from litestar import Controller, Request, Response, get, post
 from app.base.db import Database
 from app.base.errors import BadValue, NotFound
 from app.base.secret import Secret
-from app.domain.identity import passwords, second_factors, sessions, throttle
+from app.domain.identity import links, passwords, second_factors, sessions, throttle
 from app.domain.identity.hashing import Hasher
 from app.domain.identity.sessions import SignedIn
 from app.domain.identity.throttle import TooManyTries
@@ -81,6 +81,7 @@ class AccountController(Controller):
             return _password_page(request, refusal.sentence, refusal.status)
         async with db.writing() as session:
             await passwords.put(session, me.user.id, hash, Secret(password))
+            await links.end_resets(session, me.user.id)
             await sessions.end_all(session, me.user.id, but=me.digest)
             started = await sessions.prove(session, me)
             await trail.record_sign_in(request, session, me.user, "password.set", by="account")

@@ -9,11 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from app.base import clock
 from app.base.secret import Secret
 from app.domain.identity import api_keys, child_keys
-from app.domain.identity.models import ApiKey
+from app.domain.identity.models import ApiKey, AuditEvent
 from app.gateway import last_uses
 from app.gateway.snapshot import SnapshotKeeper
 from app.ops import house
@@ -325,6 +326,16 @@ async def test_a_key_revokes_its_own_and_finds_nobody_elses(hub: RunningHub) -> 
     assert await _chat(hub, mine["key"]) == await _chat(hub, below["key"]) == (401, "invalid_api_key")
     assert (await hub.http.get("/v1/keys")).json()["data"] == []
     assert await _chat(hub, foreign["key"]) == (200, None)
+    assert (await hub.http.delete(f"/v1/keys/{mine['id']}")).status_code == 200
+    async with hub.db.reading() as session:
+        told = (await session.scalars(select(AuditEvent).order_by(AuditEvent.seq))).all()
+    assert [(one.action, one.actor, one.object) for one in told if one.actor_kind == "key"] == [
+        ("key.create", "acme/ci", "acme/ci/agent"),
+        ("key.create", "acme/ci/agent", "acme/ci/agent/sub"),
+        ("key.create", "acme/other", "acme/other/agent"),
+        ("key.revoke", "acme/ci", "acme/ci/agent"),
+    ]
+    assert all(mine["key"] not in (one.after or "") for one in told)
 
 
 async def test_a_key_makes_no_more_keys_than_it_may(hub: RunningHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,7 +354,7 @@ async def test_leaked_keys_are_told_from_others_without_saying_whose_they_are(hu
     ended = (await _mint(hub, name="ended")).json()
     await hub.http.delete(f"/v1/keys/{ended['id']}")
 
-    answer = await hub.http.post("/v1/keys/check", json={"keys": [live, ended["key"], OTHER_KEY, "hk-nobody", ""]})
+    answer = await hub.http.post("/v1/keys/check", json={"keys": [live, ended["key"], OTHER_KEY, "hk-ñ", ""]})
 
     assert [row["live"] for row in answer.json()["data"]] == [True, False, True, False, False]
     assert set(answer.json()["data"][0]) == {"index", "live"}
