@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from litestar.types import HTTPScope, Receive
 from msgspec import Struct
 
+from app.base import clock
 from app.base.addresses import Address
-from app.base.clock import now
 from app.base.errors import BadRequest, NotAuthenticated
 from app.domain.identity.callers import Caller
 from app.gateway import admission
@@ -66,7 +66,7 @@ class Visit(Struct):
                 code="missing_api_key",
             )
         caller = self.authentication.caller(self.headers)
-        admission.check_caller(caller, now())
+        admission.check_caller(caller, clock.now())
         admission.check_address(caller, self.address_of_client)
         if self.task is not None:
             admission.check_task(caller, self.task)
