@@ -35,7 +35,7 @@ from app.gateway.charging import checkpoints, recovery
 from app.gateway.forecasts import Forecasts
 from app.gateway.gateway import Gateway
 from app.gateway.health import Health
-from app.gateway.limiter import Limiter
+from app.gateway.limits.limiter import Limiter
 from app.gateway.media import Media
 from app.gateway.metrics import Metrics
 from app.gateway.routing import Router

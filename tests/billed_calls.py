@@ -18,7 +18,7 @@ from app.domain.catalog.cards import Card, Facts
 from app.domain.catalog.policy import Action
 from app.domain.catalog.rates import NewLine
 from app.domain.catalog.settings import Terms
-from app.gateway import refunds
+from app.gateway.desk import refunds
 from tests.domain.billing.ledger_desk import MINUTE, NOW, LedgerDesk, give, take
 
 TERMS = Terms(credit_price_nano=NANO, markup_basis_points=2_000, sells_below_cost=False)

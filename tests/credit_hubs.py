@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app.base.clock import now_us
 from app.base.money import nano
 from app.domain.billing.models import Account, BudgetSpend, Hold, Journal
-from app.gateway import verifying
+from app.gateway.desk import verifying
 from tests.emulators.handle import Upstream
 from tests.hubs import Json, RunningHub, described, running_hub
 

@@ -20,7 +20,7 @@ class Standstill:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, second: float = 0) -> None:
         self.now_us = NOON_US + int(second * MICROSECONDS)
-        for module in ("app.gateway.limiting", "app.gateway.limit_headers"):
+        for module in ("app.gateway.limiting", "app.gateway.limits.limit_headers"):
             monkeypatch.setattr(f"{module}.now_us", lambda: self.now_us)
 
     def go(self, seconds: float) -> None:

@@ -6,8 +6,8 @@ from app.domain.catalog import cards
 from app.domain.catalog.serving import CallableModel
 from app.domain.identity.callers import Caller
 from app.gateway.bill import card_for
+from app.gateway.desk.price_checks import own_meters
 from app.gateway.formats import upstream_endpoint
-from app.gateway.price_checks import own_meters
 from app.gateway.shared import Shared
 from app.gateway.snapshot import Snapshot
 from app.wire.endpoint import Endpoint

@@ -19,11 +19,12 @@ from app.base.ids import new_id
 from app.domain.calls.recorder import Tried
 from app.domain.catalog.serving import CallableModel
 from app.domain.identity.callers import Caller
-from app.gateway import fidelity, limit_headers
+from app.gateway import fidelity
 from app.gateway.bill import Bill
 from app.gateway.deadline import Deadline, Overdue
 from app.gateway.door import Door
-from app.gateway.limiter import Places
+from app.gateway.limits import limit_headers
+from app.gateway.limits.limiter import Places
 from app.gateway.request import CallRequest
 from app.gateway.routing import Candidate
 from app.gateway.shared import Shared

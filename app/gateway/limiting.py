@@ -13,7 +13,7 @@ from app.domain.calls.limit_rules import Bound
 from app.gateway import bill
 from app.gateway.charging import holding
 from app.gateway.course import Course
-from app.gateway.limiter import Needs
+from app.gateway.limits.limiter import Needs
 from app.gateway.routing import Candidate
 from app.wire import token_estimate
 

@@ -20,7 +20,7 @@ from app.domain.identity import audit
 from app.gateway.forecasts import Forecasts
 from app.gateway.health import Health
 from app.gateway.last_uses import LastUses
-from app.gateway.limiter import Limiter
+from app.gateway.limits.limiter import Limiter
 from app.gateway.media import Media
 from app.gateway.metrics import Metrics
 from app.gateway.routing import Candidate, Router

@@ -18,7 +18,8 @@ from app.domain.calls import teams as teams_of_calls
 from app.domain.calls.limit_rules import EACH
 from app.domain.catalog import credentials, deployments, providers, rates, settings
 from app.domain.identity import api_keys, teams, users
-from app.gateway import budgeting, limit_names
+from app.gateway.desk import budgeting
+from app.gateway.limits import limit_names
 from app.ops import hub_file, hub_state, plan, plan_events, steps
 from app.ops.changes import Plan
 from app.ops.house import House

@@ -15,7 +15,7 @@ from app.domain.calls import reports
 from app.domain.catalog import credentials, deployments, pricing, providers, settings
 from app.domain.identity import api_keys, hub_secrets
 from app.domain.identity.models import HubSetting
-from app.gateway import price_checks
+from app.gateway.desk import price_checks
 from app.ops.findings import Finding, fatal, ok, warning
 
 _SHOWN = 5

@@ -15,7 +15,8 @@ from app.domain.calls import limits
 from app.domain.calls.limit_rules import Terms as LimitTerms
 from app.domain.catalog import credentials, deployments, providers, rates, settings
 from app.domain.identity import api_keys, callers, teams, users
-from app.gateway import budgeting, limit_names
+from app.gateway.desk import budgeting
+from app.gateway.limits import limit_names
 from app.ops import budget_file, limit_file, price_file
 
 

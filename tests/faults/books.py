@@ -10,7 +10,7 @@ from app.base.config import Settings
 from app.base.db import Database
 from app.domain.billing.models import Account, BudgetSpend, CreditGrant, Entry, Hold, Journal
 from app.domain.calls.models import Call
-from app.gateway import verifying
+from app.gateway.desk import verifying
 from tests.domain.billing import invariants
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from app.base import clock
 from app.domain.billing import budget_notices, budgets
-from app.gateway import budgeting
-from app.gateway.budgeting import Standing
+from app.gateway.desk import budgeting
+from app.gateway.desk.budgeting import Standing
 from tests.emulators.handle import Upstream
 from tests.hubs import HUB_KEY, RunningHub, apply_file, client, described, running_hub, until_given
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.gateway import explaining
+from app.gateway.desk import explaining
 from tests.emulators.handle import Upstream
 from tests.hubs import HELLO, Json, RunningHub, apply_file, client, running_hub, seen, until
 from tests.limited_hubs import OTHER_KEY, Standstill, limited

@@ -16,7 +16,7 @@ from app.base.usage import METERS
 from app.domain.billing import budgets
 from app.domain.calls.models import Call
 from app.domain.identity import api_keys, teams
-from app.gateway import budgeting
+from app.gateway.desk import budgeting
 from app.ops import export, house
 from app.ops.house import House
 from app.ops.marked_yaml import FileRefused

@@ -12,7 +12,7 @@ from app.base.config import read_settings
 from app.domain.billing import budget_rules
 from app.domain.catalog import deployments, rates
 from app.domain.identity import api_keys, child_keys, teams
-from app.gateway import budgeting
+from app.gateway.desk import budgeting
 from app.ops import export, house
 from app.ops.house import House
 from app.ops.marked_yaml import FileRefused

@@ -27,7 +27,7 @@ from app.domain.catalog.cards import Card, Facts
 from app.domain.catalog.models import PriceCard
 from app.domain.catalog.rates import NewLine
 from app.domain.catalog.settings import Terms
-from app.gateway import verifying
+from app.gateway.desk import verifying
 from tests.proofs.figures import note
 
 JOURNALS = int(os.environ.get("VERIFY_JOURNALS", "5000"))

@@ -15,7 +15,7 @@ from app.base.config import read_settings
 from app.base.db import Database
 from app.domain.calls.models import Call
 from app.domain.catalog import pricing, supposed
-from app.gateway import what_if
+from app.gateway.desk import what_if
 from tests.proofs.figures import note
 from tests.replayed_calls import any_row, stock
 

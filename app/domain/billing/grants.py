@@ -116,7 +116,7 @@ async def refund_call(
     session: AsyncSession, *, call_id: str, team_id: str, amount_nano: int, refunded_nano: int, reason: str, actor: str
 ) -> None:
     """Give back `amount_nano` of what a call was charged, as a grant without an end. `refunded_nano` is what the call
-    has had back with that; whoever keeps the call has guarded it (`app/gateway/refunds.py`).
+    has had back with that; whoever keeps the call has guarded it (`app/gateway/desk/refunds.py`).
 
     Raises:
         BadValue: the team has not paid so much for the call.

@@ -10,7 +10,7 @@ from app.ops import console
 
 if TYPE_CHECKING:
     from app.domain.billing.budget_rules import BudgetRule
-    from app.gateway.budgeting import Standing
+    from app.gateway.desk.budgeting import Standing
 
 _SCOPES = ("hub", "team", "project", "key", "user", "model")
 _UNITS = ("cost", "credits", "calls", "tokens")
@@ -31,7 +31,7 @@ def list_budgets(is_all: bool, as_json: bool) -> None:
     """List the budgets in force, with what is spent of each in its present window."""
     from app.base import clock
     from app.domain.billing import budgets
-    from app.gateway import budgeting
+    from app.gateway.desk import budgeting
     from app.ops import house
 
     async def work() -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ def create(
     """
     from app.base import clock
     from app.domain.billing import budget_rules, budget_words
-    from app.gateway import budgeting
+    from app.gateway.desk import budgeting
     from app.ops import house
 
     count = budget_words.amount_of(unit, amount)
@@ -147,7 +147,7 @@ def create(
 def end(budget_id: str, as_json: bool) -> None:
     """Take the budget ID out of force. What was counted stays."""
     from app.domain.billing import budgets
-    from app.gateway import budgeting
+    from app.gateway.desk import budgeting
     from app.ops import house
 
     async def work() -> tuple[bool, BudgetRule]:
@@ -179,7 +179,7 @@ def recount(budget_id: str, as_json: bool) -> None:
     """
     from app.base import clock
     from app.domain.billing import budget_words
-    from app.gateway import budgeting
+    from app.gateway.desk import budgeting
     from app.ops import house
 
     async def work() -> tuple[dict[str, Any], str]:

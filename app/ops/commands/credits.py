@@ -158,7 +158,7 @@ def refund(call_id: str, amount: str | None, reason: str, as_json: bool) -> None
     """Give back what CALL was charged, or AMOUNT of it, as credits. Never more than its team paid."""
     from app.base.money import nano, show_nano
     from app.domain.identity import teams
-    from app.gateway import refunds
+    from app.gateway.desk import refunds
     from app.ops import house
 
     async def work() -> tuple[str, int]:

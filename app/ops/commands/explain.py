@@ -9,7 +9,7 @@ import rich_click as click
 from app.ops import console
 
 if TYPE_CHECKING:
-    from app.gateway.explaining import Explanation, LineFacts, RouteFacts
+    from app.gateway.desk.explanation import Explanation, LineFacts, RouteFacts
 
 _TASKS = ("conversation", "embedding", "image", "video", "speech", "transcription", "moderation")
 
@@ -37,7 +37,7 @@ def explain(
     """
     from app.base import addresses
     from app.base.errors import BadValue
-    from app.gateway import explaining
+    from app.gateway.desk import explaining
     from app.gateway.snapshot import SnapshotKeeper
     from app.ops import house
 

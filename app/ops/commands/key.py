@@ -149,7 +149,7 @@ def list_keys(team_name: str | None, as_json: bool) -> None:
 def show(key_name: str, as_json: bool) -> None:
     """Show what a key may do, when it was last used, and the keys that it has made."""
     from app.domain.identity import child_keys
-    from app.gateway import explaining
+    from app.gateway.desk import explaining
     from app.ops import house, key_views
 
     async def work() -> dict[str, Any]:
@@ -223,7 +223,7 @@ def enable(key_name: str, as_json: bool) -> None:
 def roll(key_name: str, overlap: str, as_json: bool) -> None:
     """Give a key another secret and print it. The old one works until the overlap ends; the keys that it made stay."""
     from app.domain.identity import api_keys
-    from app.gateway import explaining
+    from app.gateway.desk import explaining
     from app.ops import house, key_views
 
     async def work() -> tuple[dict[str, Any], str]:
@@ -335,7 +335,7 @@ def _change(
     outcome: str,
 ) -> None:
     """Do this to a key, tell the trail, and say what became of it. `which` is KEY, or team and name."""
-    from app.gateway import explaining
+    from app.gateway.desk import explaining
     from app.ops import house, key_views
 
     async def carry_out() -> dict[str, Any]:

@@ -26,7 +26,7 @@ def limit() -> None:
 def list_limits(is_all: bool, as_json: bool) -> None:
     """List the limits in force. `hub explain` shows what is left of those that bind a call."""
     from app.domain.calls import limits
-    from app.gateway import limit_names
+    from app.gateway.limits import limit_names
     from app.ops import house
 
     async def work() -> list[dict[str, Any]]:
@@ -71,7 +71,7 @@ def create(scope: str, of: str, amount: int, unit: str, per: str | None, note: s
     It takes the place of the one with the same scope, unit and time.
     """
     from app.domain.calls import limit_rules, limits
-    from app.gateway import limit_names
+    from app.gateway.limits import limit_names
     from app.ops import house
 
     async def work() -> dict[str, Any]:

@@ -10,7 +10,7 @@ import rich_click as click
 from app.ops import console
 
 if TYPE_CHECKING:
-    from app.gateway.receipt_form import Document
+    from app.gateway.desk.receipt_form import Document
 
 _file = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
@@ -44,7 +44,7 @@ def receipt(
 def _issue(call_id: str, out: str | None) -> None:
     import msgspec
 
-    from app.gateway import receipts
+    from app.gateway.desk import receipts
     from app.ops import house
 
     settings = console.settings()
@@ -64,7 +64,7 @@ def _issue(call_id: str, out: str | None) -> None:
 def _verify(file: str, key: str | None, *, as_json: bool) -> None:
     import sys
 
-    from app.gateway import receipt_form
+    from app.gateway.desk import receipt_form
 
     raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     found, told = receipt_form.check(raw, key)
@@ -80,7 +80,7 @@ def _show_key(*, as_json: bool) -> None:
     import base64
 
     from app.base import signed
-    from app.gateway import receipts
+    from app.gateway.desk import receipts
     from app.ops import house
 
     async def work() -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from app.ops import console
 
 if TYPE_CHECKING:
-    from app.gateway.what_if import Replay, Sums
+    from app.gateway.desk.what_if import Replay, Sums
 
 _SHOWN = 40
 """Teams and models in a table; JSON has all."""

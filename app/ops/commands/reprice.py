@@ -15,7 +15,7 @@ from app.ops.commands.credits import ACTOR
 if TYPE_CHECKING:
     from app.base.db import AsyncSession
     from app.domain.catalog.repricing import Draft, Rule, Scope
-    from app.gateway.what_if import Replay
+    from app.gateway.desk.what_if import Replay
     from app.ops.house import House
 
 _SHOWN = 200
@@ -229,7 +229,7 @@ async def _looked_at(
 ) -> tuple[Draft, Replay]:
     from app.base import clock
     from app.domain.catalog import pricing, repricing, supposed
-    from app.gateway import what_if
+    from app.gateway.desk import what_if
 
     async def looked(session: AsyncSession) -> tuple[Draft, Any]:
         draft = await repricing.draft(session, scope, rule, begins, allows_below_cost=allows_below_cost)

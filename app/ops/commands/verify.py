@@ -35,7 +35,7 @@ def verify(ctx: click.Context, since: datetime | None, with_calls: bool, goes_on
     from datetime import UTC
 
     from app.base.clock import MICROSECONDS, now_us
-    from app.gateway import verifying
+    from app.gateway.desk import verifying
     from app.ops import house
 
     since_us = None if since is None else int(since.replace(tzinfo=UTC).timestamp()) * MICROSECONDS

@@ -12,8 +12,8 @@ from app.ops.commands import replay_table
 
 if TYPE_CHECKING:
     from app.domain.catalog.rates import NewLine
-    from app.gateway.price_checks import Fault
-    from app.gateway.what_if import Replay
+    from app.gateway.desk.price_checks import Fault
+    from app.gateway.desk.what_if import Replay
 
 
 @click.command("what-if")
@@ -39,7 +39,7 @@ def what_if(
 
     from app.base import clock
     from app.domain.catalog import bundle_changes, pricing, settings, supposed
-    from app.gateway import what_if as replaying
+    from app.gateway.desk import what_if as replaying
     from app.ops import house, price_bundles
 
     bundle = None if file is None else price_bundles.read(Path(file))
@@ -79,7 +79,7 @@ def notices(as_json: bool) -> None:
     What was noticed of a provider's charges is forgotten when its rates change.
     """
     from app.domain.catalog import pricing, settings
-    from app.gateway import price_checks
+    from app.gateway.desk import price_checks
     from app.ops import house
 
     async def work() -> list[Fault]:

@@ -11,8 +11,8 @@ from app.base.db import AsyncSession, Database
 from app.domain.calls import reports
 from app.domain.catalog import credentials, providers
 from app.domain.identity import api_keys
-from app.gateway import budgeting, price_checks
-from app.gateway.budgeting import Standing
+from app.gateway.desk import budgeting, price_checks
+from app.gateway.desk.budgeting import Standing
 from app.gateway.gateway import Gateway
 from app.gateway.snapshot import Snapshot
 from app.web import pages

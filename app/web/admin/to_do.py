@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from app.base import clock
 from app.domain.billing import budget_words
-from app.gateway.budgeting import Standing
-from app.gateway.price_checks import Fault
+from app.gateway.desk.budgeting import Standing
+from app.gateway.desk.price_checks import Fault
 from app.gateway.snapshot import Snapshot
 from app.web.admin.standing import CredentialRow, ProviderRow, Tone, is_valid, model_row
 

@@ -21,7 +21,7 @@ from app.domain.identity.audit import Actor
 from app.domain.identity.callers import Caller
 from app.domain.identity.child_keys import Wish
 from app.domain.identity.models import ApiKey
-from app.gateway import budgeting
+from app.gateway.desk import budgeting
 from app.web.api.visit import Visit
 
 _MOST_CHECKED = 100

@@ -18,7 +18,7 @@ from app.base.money import MAX_NANO, NANO
 from app.domain.billing import accounts, balances, grants, ledger
 from app.domain.billing.models import CreditGrant, Entry, Journal
 from app.domain.billing.movements import Frozen, Insufficient, Settle, Take
-from app.gateway import verifying
+from app.gateway.desk import verifying
 
 TEAM = new_id()
 OTHER = new_id()

@@ -18,8 +18,8 @@ from app.base.money import NANO
 from app.domain.billing import balances, starters
 from app.domain.billing.models import CreditGrant
 from app.domain.catalog import settings
-from app.gateway import verifying
-from app.gateway.starters import give_starter
+from app.gateway.desk import verifying
+from app.gateway.desk.starters import give_starter
 
 DAY_US = 24 * 3600 * clock.MICROSECONDS
 

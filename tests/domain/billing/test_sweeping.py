@@ -16,7 +16,7 @@ from app.base.ids import new_id
 from app.domain.billing import balances, grants, ledger, sweeping
 from app.domain.billing.models import Account, Entry, Hold, Journal
 from app.domain.billing.movements import Settle, Take
-from app.gateway import verifying
+from app.gateway.desk import verifying
 from app.ops import jobs
 
 TEAM = new_id()

@@ -20,7 +20,7 @@ from app.base.ids import new_id
 from app.base.money import NANO
 from app.domain.billing import balances, voucher_codes, vouchers
 from app.domain.billing.models import CreditGrant, Voucher, VoucherUse
-from app.gateway import verifying
+from app.gateway.desk import verifying
 
 TEAM = new_id()
 DAY_US = 24 * 3600 * clock.MICROSECONDS

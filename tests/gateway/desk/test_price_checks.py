@@ -15,8 +15,8 @@ from app.domain.catalog import deployments, pricing, providers, rates, settings
 from app.domain.catalog.deployments import MODEL_TYPES
 from app.domain.catalog.models import PriceNotice
 from app.domain.catalog.rates import NewLine
-from app.gateway import price_checks
-from app.gateway.price_checks import Fault
+from app.gateway.desk import price_checks
+from app.gateway.desk.price_checks import Fault
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from app.domain.billing.models import Entry
 from app.domain.billing.movements import Settle
 from app.domain.calls.charges import Refunded
 from app.domain.calls.models import Call
-from app.gateway import refunds, verifying
+from app.gateway.desk import refunds, verifying
 
 TEAM = new_id()
 

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.base.db import Database
 from app.base.wrongs import Report, Wrong
-from app.gateway import verifying
+from app.gateway.desk import verifying
 from tests.billed_calls import LATER, fill
 from tests.domain.billing.ledger_desk import MINUTE, NOW, LedgerDesk, give, opened_desk
-from tests.gateway.damages import ANY, DAMAGES, REFUSED
+from tests.gateway.desk.damages import ANY, DAMAGES, REFUSED
 
 AT = NOW + 10 * MINUTE
 """While the running call may run."""

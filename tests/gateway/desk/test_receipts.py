@@ -18,7 +18,7 @@ from app.base.money import nano
 from app.base.signed import Signature
 from app.base.vault import Vault, load_ring
 from app.domain.billing import proofs
-from app.gateway import receipt_form, receipts
+from app.gateway.desk import receipt_form, receipts
 from tests.billed_calls import Billed, fill
 from tests.domain.billing.ledger_desk import LedgerDesk, opened_desk
 

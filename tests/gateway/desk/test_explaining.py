@@ -15,8 +15,8 @@ from app.base.money import NANO
 from app.domain.billing import budgets
 from app.domain.catalog import credentials
 from app.domain.identity import api_keys, child_keys, teams
-from app.gateway import budgeting, explaining
-from app.gateway.explaining import Explanation
+from app.gateway.desk import budgeting, explaining
+from app.gateway.desk.explanation import Explanation
 from app.gateway.health import Health
 from app.gateway.snapshot import SnapshotKeeper
 from app.ops import house

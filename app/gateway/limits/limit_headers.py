@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from app.base import clock
 from app.base.clock import MICROSECONDS, now_us
-from app.gateway.limiter import Place, Places
+from app.gateway.limits.limiter import Place, Places
 
 _OWN = ("team", "key", "user")
 _NAMES = {

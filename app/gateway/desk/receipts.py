@@ -24,8 +24,8 @@ from app.domain.calls.models import Call
 from app.domain.catalog import cards, cards_store, policy, providers
 from app.domain.catalog.cards import Card
 from app.domain.identity import api_keys, receipt_key
-from app.gateway import receipt_form, verifying
-from app.gateway.receipt_form import Called, Document, Item, Receipt, ReportedCost
+from app.gateway.desk import receipt_form, verifying
+from app.gateway.desk.receipt_form import Called, Document, Item, Receipt, ReportedCost
 
 
 async def make(db: Database, vault: Vault, call_id: str, address: str) -> Document:

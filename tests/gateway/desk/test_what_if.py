@@ -20,8 +20,8 @@ from app.domain.calls.models import Call
 from app.domain.catalog import deployments, pricing, settings, supposed
 from app.domain.catalog.pricing import Prices
 from app.domain.catalog.rates import NewLine
-from app.gateway import verifying, what_if
-from app.gateway.what_if import Replay, Sums
+from app.gateway.desk import verifying, what_if
+from app.gateway.desk.what_if import Replay, Sums
 from tests.replayed_calls import MODELS, any_row, row, stock
 
 NOON_US = 1_795_176_000_000_000
