@@ -94,10 +94,6 @@ def _sender(settings: Settings) -> Sender | None:
     return None if settings.smtp_url is None else Sender(settings.smtp_url, settings.mail_from)
 
 
-def _settings(state: State) -> Settings:
-    return state.settings
-
-
 def _db(state: State) -> Database:
     return state.db
 
@@ -115,7 +111,6 @@ def _resets(state: State) -> Resets:
 
 
 _GIVEN: Mapping[str, Callable[[State], object]] = {
-    "settings": _settings,
     "db": _db,
     "gateway": _gateway,
     "hasher": _hasher,

@@ -42,9 +42,9 @@ class HealthController(Controller):
         return Response(content, status_code=200 if is_ready else 503, media_type=MediaType.JSON)
 
     @get("/metrics", media_type=MediaType.TEXT, sync_to_thread=False)
-    def metrics(self, request: Request[Any, Any, Any], gateway: Gateway, settings: Settings) -> Response[bytes]:
+    def metrics(self, request: Request[Any, Any, Any], gateway: Gateway) -> Response[bytes]:
         """Prometheus' text format: for the machine itself, and for whoever has the token of `HUB_METRICS_TOKEN`."""
-        if not _may_read(request, settings):
+        if not _may_read(request, request.app.state.settings):
             return Response(b"Send the token of HUB_METRICS_TOKEN as Authorization: Bearer.\n", status_code=401)
         return Response(gateway.shared.metrics.text(), media_type="text/plain; version=0.0.4")
 

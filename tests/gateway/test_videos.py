@@ -167,7 +167,8 @@ async def test_the_job_that_ends_the_calls_of_dead_processes_leaves_a_generation
     async with hub.db.writing() as session:
         session.add(_orphan())
 
-    assert await recovery.end_orphans(hub.db, hub.settings.data_dir) == 1
+    # The hub's own job may have been quicker.
+    await recovery.end_orphans(hub.db, hub.settings.data_dir)
 
     async with hub.db.reading() as session:
         rows = (await session.execute(text("SELECT endpoint, status FROM call ORDER BY endpoint"))).all()

@@ -22,6 +22,7 @@ from app.base import clock
 from app.base.errors import BadValue, Conflict, NotFound
 from app.base.ids import new_id
 from app.base.money import MAX_NANO, NANO, show_nano
+from app.base.usage import METERS
 from app.domain.catalog import pricing, rates, settings
 from app.domain.catalog.models import Deployment, Model, PriceChange, Provider
 from app.domain.catalog.rates import InForce, NewLine
@@ -361,13 +362,17 @@ def _is_mistaken(row: Row, rule: Rule) -> bool:
     return row.is_below_cost and not (isinstance(rule, Explicit) and row.new_price_nano == 0)
 
 
+def _by_name(row: Row) -> tuple[str, str, int]:
+    return row.model, row.provider, METERS.index(row.meter)
+
+
 def _refuse_below_cost(rows: Sequence[Row]) -> None:
     if not rows:
         return
     named = [
         f"{row.meter} of {row.model} at {row.provider} ({show_nano(row.new_price_nano or 0)}, costs "
         f"{show_nano(row.floor_nano or 0)})"
-        for row in rows[:_SHOWN]
+        for row in sorted(rows, key=_by_name)[:_SHOWN]
     ]
     more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
     raise BadValue(
