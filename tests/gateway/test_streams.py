@@ -235,10 +235,11 @@ async def test_the_usage_chunk_reaches_only_a_client_that_asked(
 async def test_a_client_that_leaves_takes_the_provider_with_it(
     hub_environ: dict[str, str], upstream: Upstream, when: int
 ) -> None:
-    async with running_hub(hub_environ, served(upstream, "slow-50")) as hub:
+    # So slow that a busy machine, too, notices long before the answer's own end.
+    async with running_hub(hub_environ, served(upstream, "slow-250")) as hub:
         await read_and_leave(hub, when)
 
-        entry = (await seen(upstream, lambda entries: bool(entries) and entries[0]["finished_at"] is not None, 1))[0]
+        entry = (await seen(upstream, lambda entries: bool(entries) and entries[0]["finished_at"] is not None, 3))[0]
         assert entry["closed_early"] and entry["chunks_sent"] < 14
         call = await hub.last_call()
         assert (call.status, call.error_owner, call.attempts) == ("client_gone", "you", 1)
